@@ -1,0 +1,56 @@
+# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv.
+
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+OTHER_PYTHONS := 3.11 3.12 3.13
+BIN := .venv/bin
+
+.PHONY: demo test format lint types unit other-pythons clean $(OTHER_PYTHONS)
+
+demo: .venv/demo
+	$(BIN)/python examples/demo.py
+
+test: lint types unit other-pythons
+
+format: .venv/test
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: .venv/test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: .venv/test
+	$(BIN)/mypy
+	$(BIN)/mypy examples
+	$(BIN)/mypy tests/typing
+	$(BIN)/pyright
+	$(BIN)/ty check
+	$(BIN)/pyrefly check
+
+unit: .venv/test
+	$(BIN)/python -m pytest --numprocesses 2 -m "not leaks" --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 2 -m leaks
+
+# The tests once more on every other Python that this machine has, two at a time.
+other-pythons: .venv/test
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(OTHER_PYTHONS)
+
+$(OTHER_PYTHONS):
+	@tests/on_python.sh $@
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later found; name one: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/demo: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group demo
+	@touch $@
+
+.venv/test: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,196 @@
+"""The client: where endpoints are declared, and what their calls share."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self, Unpack, cast
+
+import httpx2
+
+from .endpoints.decorator import EndpointDecorator, EndpointOptions
+from .endpoints.endpoint import Endpoint, Options
+from .endpoints.plan import INJECTED, Planner, declare
+from .exceptions import printable_url
+from .http_clients import HTTPClients, HTTPClientSettings
+
+
+class APIClient:
+    """Declares the endpoints of an API.
+
+        client = APIClient(base_url="http://localhost:8000")
+
+        @client.get("/users/{user_id}")
+        async def get_user(user_id: int, *, result: User) -> User:
+            return result
+
+        user = await get_user(5)
+
+    It is made to live at module level: nothing is opened before the first call, it serves synchronous and asynchronous
+    calls, from any thread and in any event loop, and it need not be closed.
+
+    Parameters:
+        base_url: What comes before every path. Default `None`: the paths are whole URLs, or the given clients have it.
+        transport: An httpx2 transport for synchronous calls, `httpx2.MockTransport` for example.
+        async_transport: The same for asynchronous calls.
+        http_client: A ready `httpx2.Client` for synchronous calls. It is used as it is, and closed by `close`.
+        async_http_client: A ready `httpx2.AsyncClient` for asynchronous calls. It is used as it is, and closed by
+            `aclose`; whether it may be used in more than one event loop is its own affair.
+        **settings: The keywords of `httpx2.Client`, for both sides alike.
+
+    Raises:
+        TypeError: A keyword is unknown, or would not reach a client that was handed over.
+        ValueError: The base URL has a query.
+    """
+
+    def __init__(
+        self,
+        base_url: str | httpx2.URL | None = None,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+        async_transport: httpx2.AsyncBaseTransport | None = None,
+        http_client: httpx2.Client | None = None,
+        async_http_client: httpx2.AsyncClient | None = None,
+        **settings: Unpack[HTTPClientSettings],
+    ) -> None:
+        given = {"http_client": http_client, "async_http_client": async_http_client}
+        for name in [name for name, client in given.items() if client is not None]:
+            if settings or transport is not None or async_transport is not None:
+                raise TypeError(
+                    f"{name} is used as it is, so nothing but base_url goes with it; "
+                    f"set what you need on the {name} itself"
+                )
+        if unknown := settings.keys() - HTTPClientSettings.__annotations__.keys():
+            raise TypeError(f"APIClient() got unexpected keywords: {', '.join(sorted(unknown))}")
+        self._base_url = None if base_url is None else httpx2.URL(base_url)
+        if self._base_url is not None and self._base_url.query:
+            raise ValueError("base_url has a query, which would stand before the path; give it as params=")
+        self._clients = HTTPClients(
+            settings,
+            transport=transport,
+            async_transport=async_transport,
+            client=http_client,
+            async_client=async_http_client,
+        )
+
+    def endpoint(self, method: str, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare an endpoint of any method; the decorator beneath `get`, `post` and the others.
+
+        The decorated function's signature says what is sent and what comes back. A parameter named in the path fills
+        it; `data` is the body; `query` and `headers` are mappings of those; every other is a query parameter. `result`
+        is injected, its annotation is the type of the answer; so is `response`, the `httpx2.Response`, if there is such
+        a parameter. The function's body runs when the response has arrived, and what it returns is the call's value.
+
+        Parameters:
+            method: The HTTP method.
+            path: The path, appended to `base_url`, its placeholders in braces: `"/users/{user_id}"`.
+            **options: See `EndpointOptions`.
+
+        Returns:
+            The decorator. Calling what it returns raises `TransportError`, `HTTPStatusError`,
+            `ResponseValidationError` or a `StreamError`, `TypeError` for arguments that do not fit the signature, and
+            `ValueError` for a path value that is empty, `.` or `..`.
+
+        Raises:
+            TypeError: The declaration is wrong, here or when the function is decorated.
+            ValueError: An option is out of its range.
+        """
+        if not isinstance(path, str):
+            raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
+        if unknown := options.keys() - EndpointOptions.__annotations__.keys():
+            known = ", ".join(EndpointOptions.__annotations__)
+            raise TypeError(
+                f"{method} {path}: unexpected options: {', '.join(sorted(unknown))}; an endpoint takes {known}"
+            )
+        checked_options = Options(**options)
+
+        def decorate(function: Callable[..., Any], /) -> Callable[..., Any]:
+            return self._declare(method.upper(), path, checked_options, function, sys._getframe(1))
+
+        return decorate
+
+    def get(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `GET` endpoint; see `endpoint`."""
+        return self.endpoint("GET", path, **options)
+
+    def post(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `POST` endpoint; see `endpoint`."""
+        return self.endpoint("POST", path, **options)
+
+    def put(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `PUT` endpoint; see `endpoint`."""
+        return self.endpoint("PUT", path, **options)
+
+    def patch(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `PATCH` endpoint; see `endpoint`."""
+        return self.endpoint("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `DELETE` endpoint; see `endpoint`."""
+        return self.endpoint("DELETE", path, **options)
+
+    def head(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare a `HEAD` endpoint; see `endpoint`."""
+        return self.endpoint("HEAD", path, **options)
+
+    def options(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
+        """Declare an `OPTIONS` endpoint; see `endpoint`."""
+        return self.endpoint("OPTIONS", path, **options)
+
+    def close(self) -> None:
+        """Close the connections of synchronous calls; the client cannot be used any more.
+
+        Those of asynchronous calls are closed by their event loops; `aclose` waits for it.
+        """
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of synchronous calls, and of asynchronous ones in the running event loop.
+
+        The client cannot be used any more.
+        """
+        await self._clients.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return "APIClient()" if self._base_url is None else f"APIClient({printable_url(self._base_url)!r})"
+
+    def _declare(
+        self, method: str, path: str, options: Options, function: Callable[..., Any], frame: FrameType
+    ) -> Callable[..., Any]:
+        declaration = declare(function, method=method, path=path, streaming=options.streaming_response)
+        endpoint = Endpoint(Planner(declaration, frame), options, self._clients, self._base_url)
+        wrapper: Any
+        if declaration.is_async:
+
+            @functools.wraps(function)
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                return await endpoint.acall(args, kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                return endpoint.call(args, kwargs)
+
+        wrapper.__signature__ = declaration.caller_signature
+        annotations = function.__annotations__
+        wrapper.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
+        return cast("Callable[..., Any]", wrapper)

@@ -1,0 +1,206 @@
+"""From a call's arguments to what is sent: path, query, headers, body.
+
+Values are written as Pydantic writes them in JSON mode, by the serializer of the parameter's annotation. Nothing here
+knows a URL's host or an HTTP client: httpx2 adds those, and what was set for the whole client.
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+import string
+import typing
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qsl, quote
+
+import pydantic_core
+
+from ..hydration import base_type, type_adapter
+
+Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
+Serialize: TypeAlias = Callable[[Any], Any]
+
+
+class Place(enum.Enum):
+    """Where in a request a parameter's value goes."""
+
+    PATH = "path"
+    QUERY = "query"
+    QUERY_MAPPING = "query mapping"
+    HEADERS = "headers"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the caller's parameters: its name, where it goes, and how its value is written."""
+
+    name: str
+    place: Place
+    serialize: Serialize
+
+
+@dataclass(slots=True)
+class RequestParts:
+    """What a call sends, before the client's own settings are added."""
+
+    path: str = ""
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    content: Content = None
+    is_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PathTemplate:
+    """A path with placeholders, `/users/{user_id}?view=full`, cut into its literal pieces and its names.
+
+    Attributes:
+        names: The placeholders' names.
+    """
+
+    names: frozenset[str]
+    _path: tuple[tuple[str, str | None], ...]
+    _query: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def parse(cls, template: str) -> PathTemplate:
+        """Cut a template into pieces.
+
+        Raises:
+            ValueError: A brace stands alone, or a placeholder is not a plain name.
+        """
+        pieces: dict[Literal["path", "query"], list[tuple[str, str | None]]] = {"path": [], "query": []}
+        part: Literal["path", "query"] = "path"
+        for literal, name, spec, conversion in string.Formatter().parse(template):
+            if name is not None and (spec or conversion or not name.isidentifier()):
+                raise ValueError(f"the placeholder of {name!r} holds more or less than the name of a parameter")
+            if part == "path" and "?" in literal:
+                literal, _, query = literal.partition("?")
+                pieces["path"].append((literal, None))
+                literal, part = query, "query"
+            pieces[part].append((literal, name))
+        names = frozenset(name for _, name in pieces["path"] + pieces["query"] if name is not None)
+        return cls(names, tuple(pieces["path"]), tuple(pieces["query"]))
+
+    def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
+        """Fill the placeholders.
+
+        Parameters:
+            values: The text for each name.
+
+        Returns:
+            The path, its values percent-encoded whole, and the template's query as name and value pairs.
+
+        Raises:
+            ValueError: A value in the path is empty, `.` or `..`: it would lead to another resource.
+        """
+        for _, name in self._path:
+            if name is not None and values[name] in ("", ".", ".."):
+                raise ValueError(
+                    f"path parameter {name!r} is {values[name]!r}, which would lead to another path; "
+                    "pass a value that names something"
+                )
+        return _fill(self._path, values), parse_qsl(_fill(self._query, values), keep_blank_values=True)
+
+
+def serializer(annotation: Any) -> Serialize:
+    """How the values of a parameter with this annotation become plain JSON values.
+
+    Raises:
+        TypeError: Pydantic can make nothing of the annotation.
+    """
+    dump_python = type_adapter(annotation).dump_python
+    return lambda value: dump_python(value, mode="json", by_alias=True, warnings=False, polymorphic_serialization=True)
+
+
+def body_serializer(annotation: Any) -> Serialize:
+    """How the values of a `data` parameter with this annotation become JSON text.
+
+    Raises:
+        TypeError: Pydantic can make nothing of the annotation.
+    """
+    dump_json = type_adapter(Any if _is_byte_stream(annotation) else annotation).dump_json
+    return lambda value: dump_json(value, by_alias=True, warnings=False, polymorphic_serialization=True)
+
+
+def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> RequestParts:
+    """Put each argument where it belongs.
+
+    Parameters:
+        path: The endpoint's path.
+        parameters: The endpoint's parameters, all but a method's receiver.
+        arguments: A value for each parameter.
+
+    Raises:
+        TypeError: A value is of a type that cannot be sent in its place.
+        ValueError: A value in the path is empty, `.` or `..`.
+    """
+    parts = RequestParts()
+    path_values: dict[str, str] = {}
+    for parameter in parameters:
+        name, value = parameter.name, arguments[parameter.name]
+        try:
+            match parameter.place:
+                case Place.PATH:
+                    path_values[name] = _text(parameter.serialize(value))
+                case Place.QUERY:
+                    parts.query += _texts(name, parameter.serialize(value))
+                case Place.QUERY_MAPPING:
+                    parts.query += _mapping_texts(parameter.serialize(value))
+                case Place.HEADERS:
+                    parts.headers += _mapping_texts(parameter.serialize(value))
+                case Place.BODY:
+                    parts.content, parts.is_json = _body(value, parameter.serialize)
+        except (_Unsendable, pydantic_core.PydanticSerializationError) as error:
+            raise TypeError(f"argument {name!r} cannot be sent: {error}") from error
+    parts.path, template_query = path.expand(path_values)
+    parts.query[:0] = template_query
+    return parts
+
+
+class _Unsendable(Exception):
+    """A value has no form in the place where it should go."""
+
+
+def _fill(pieces: Iterable[tuple[str, str | None]], values: Mapping[str, str]) -> str:
+    return "".join(literal + ("" if name is None else quote(values[name], safe="")) for literal, name in pieces)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return pydantic_core.to_json(value).decode()
+    raise _Unsendable(f"a single value is needed here, not a {type(value).__name__}")
+
+
+def _texts(name: str, value: Any) -> list[tuple[str, str]]:
+    values = value if isinstance(value, list) else [value]
+    return [(name, _text(each)) for each in values if each is not None]
+
+
+def _mapping_texts(value: Any) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    if not isinstance(value, dict):
+        raise _Unsendable(f"a mapping is needed here, not a {type(value).__name__}")
+    return [pair for name, values in value.items() for pair in _texts(name, values)]
+
+
+def _body(value: Any, serialize: Serialize) -> tuple[Content, bool]:
+    if value is None or isinstance(value, str | bytes | Iterator | AsyncIterable | io.IOBase):
+        return value, False
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value), False
+    return serialize(value), True
+
+
+def _is_byte_stream(annotation: Any) -> bool:
+    base = base_type(annotation)
+    origin = typing.get_origin(base) or base
+    return isinstance(origin, type) and issubclass(origin, (Iterator, AsyncIterable, io.IOBase, typing.IO))

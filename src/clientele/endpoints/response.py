@@ -1,0 +1,140 @@
+"""From a complete response to the result that the endpoint declares.
+
+| `result` | is |
+|---|---|
+| `httpx2.Response` | the response itself |
+| `str` | its text |
+| `bytes` | its content |
+| anything else Pydantic takes | its content, parsed as JSON and validated |
+
+An empty body is `None` for every type that has `None` among its members.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx2
+import pydantic
+
+from ..exceptions import ResponseValidationError
+from ..hydration import accepts_none, base_type, json_decoder, text_decoder, type_adapter, union_members
+from ..streaming.body import AsyncBody, Body
+
+MAX_ERROR_BODY_SIZE = 1024 * 1024
+"""How much is read of the body of an error that came where a stream was expected, in bytes."""
+
+DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]
+
+
+def response_decoder(annotation: Any) -> DecodeResponse:
+    """How a response becomes a result of this type.
+
+    Parameters:
+        annotation: The annotation of the endpoint's `result`.
+
+    Returns:
+        A function from a response whose body has been read to a result. It raises `ResponseValidationError` where the
+        two do not fit.
+
+    Raises:
+        TypeError: No result of this type can be made of a response.
+    """
+    decode = _content_decoder(annotation)
+    empty_is_none = accepts_none(annotation)
+
+    def decode_response(response: httpx2.Response) -> Any:
+        if empty_is_none and not response.content:
+            return None
+        try:
+            return decode(response)
+        except pydantic.ValidationError as error:
+            raise ResponseValidationError(response, expected=annotation, validation_error=error) from error
+
+    return decode_response
+
+
+def _content_decoder(annotation: Any) -> DecodeResponse:
+    unparsed = _without_none(annotation)
+    base = base_type(unparsed)
+    if base is httpx2.Response:
+        return lambda response: response
+    if base is str:
+        from_text = text_decoder(unparsed)
+        return lambda response: from_text(response.text)
+    if base is bytes:
+        from_bytes = type_adapter(unparsed).validate_python
+        return lambda response: from_bytes(response.content)
+    from_json = json_decoder(annotation)
+    return lambda response: from_json(response.content)
+
+
+def _without_none(annotation: Any) -> Any:
+    """`T` for `T | None`, every other annotation as it is."""
+    members = [member for member in union_members(annotation) if not accepts_none(member)]
+    return members[0] if len(members) == 1 else annotation
+
+
+def read_error(body: Body, timeout: float | None) -> httpx2.Response:
+    """Read an error that came where a stream was expected, and close its response.
+
+    Parameters:
+        body: The response's body.
+        timeout: How long to read, in seconds; `None` for as long as it takes.
+
+    Returns:
+        The same response with as much of its body as came in time, and no more than `MAX_ERROR_BODY_SIZE`.
+    """
+    content = _ErrorContent(body.response, timeout)
+    with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came of the body must do
+        for chunk in body:
+            if content.is_enough_with(chunk):
+                break
+    body.close()
+    return content.response()
+
+
+async def aread_error(body: AsyncBody, timeout: float | None) -> httpx2.Response:
+    """Read it as `read_error` does; its asynchronous twin."""
+    content = _ErrorContent(body.response, timeout)
+    with contextlib.suppress(httpx2.RequestError):
+        async for chunk in body:
+            if content.is_enough_with(chunk):
+                break
+    await body.aclose()
+    return content.response()
+
+
+class _ErrorContent:
+    """Collects an error's content, within limits of size and time."""
+
+    def __init__(self, response: httpx2.Response, timeout: float | None) -> None:
+        # A stream waits for ever, its error does not. The transport looks up the timeout when the body is first read.
+        response.request.extensions["timeout"]["read"] = timeout
+        self._response = response
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
+        self._content = bytearray()
+
+    def is_enough_with(self, chunk: bytes) -> bool:
+        self._content += chunk[: MAX_ERROR_BODY_SIZE - len(self._content)]
+        return len(self._content) == MAX_ERROR_BODY_SIZE or time.monotonic() > self._deadline
+
+    def response(self) -> httpx2.Response:
+        headers = self._response.headers.copy()
+        for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
+            headers.pop(name, None)  # they speak of the body as it was sent, not of the content as it was decoded
+        response = httpx2.Response(
+            self._response.status_code,
+            headers=headers,
+            content=bytes(self._content),
+            request=self._response.request,
+            extensions=self._response.extensions,
+            history=self._response.history,
+            default_encoding=self._response.default_encoding,
+        )
+        response.elapsed = self._response.elapsed
+        return response

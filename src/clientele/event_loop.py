@@ -1,0 +1,176 @@
+"""Closing what belongs to an event loop, though nobody awaits it.
+
+A client lives at module level and is used from one event loop after another; a stream is dropped in the middle of an
+`async for`. Their connections belong to the loop that opened them, and only code that runs in that loop can close
+them. So each running loop gets one `EventLoop` here, to which the closing is handed over:
+
+- `close_soon`: a task of the loop does it next, or its shutdown if that comes first;
+- `close_at_shutdown`: it is done when the loop shuts down.
+
+The shutdown is noticed in the language's own way, which asyncio, uvloop and trio share: they finish every asynchronous
+generator that was started in them (PEP 525). One such generator waits in each loop that a client was used in.
+
+The loops finish all of them at once, though, and generators inside one another get in each other's way then. Those that
+httpx2 reads a response with are therefore started `unseen`, and finished here, in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import logging
+import sys
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any, Protocol, TypeVar, cast
+
+T = TypeVar("T")
+
+logger = logging.getLogger("clientele")
+
+
+class AsyncClosable(Protocol):
+    """What can be closed by awaiting its `aclose`."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+
+
+class EventLoop:
+    """A running event loop of asyncio or trio, as far as closing things goes."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._dropped: set[AsyncClosable] = set()
+        self._kept: set[AsyncClosable] = set()
+        self._tasks: set[object] = set()
+        self._shutdown = self._wait_for_shutdown()
+
+    @classmethod
+    async def running(cls) -> EventLoop:
+        """The one for the event loop that runs the caller.
+
+        Raises:
+            RuntimeError: No event loop is running.
+        """
+        loop = _running_loop()
+        if loop not in _event_loops:
+            _event_loops[loop] = cls(loop)
+            await anext(_event_loops[loop]._shutdown)
+            await _shut_down_closed_loops()
+        return _event_loops[loop]
+
+    def close_at_shutdown(self, closable: AsyncClosable) -> None:
+        """Close this when the loop shuts down."""
+        self._kept.add(closable)
+
+    def forget(self, closable: AsyncClosable) -> None:
+        """Take back what was to be closed at the shutdown."""
+        self._kept.discard(closable)
+
+    def close_soon(self, closable: AsyncClosable) -> None:
+        """Close this in a task of the loop. May be called from any thread, and when the loop has ended."""
+        self._kept.discard(closable)
+        self._dropped.add(closable)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: it closed everything when it shut down
+            _start_task(self._loop, self._close_dropped, self._tasks)
+
+    async def shut_down(self) -> None:
+        """Close everything that is left to be closed."""
+        await self._shutdown.aclose()
+
+    async def _close_dropped(self) -> None:
+        await _close_all(self._dropped)
+
+    async def _wait_for_shutdown(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            _event_loops.pop(self._loop, None)
+            await _close_all(self._dropped)
+            await _close_all(self._kept)
+
+
+_event_loops: dict[Any, EventLoop] = {}
+
+
+def _running_loop() -> Any:
+    """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_trio_token()
+    return asyncio.get_running_loop()
+
+
+async def _shut_down_closed_loops() -> None:
+    """Let go of asyncio loops that were closed without having been shut down."""
+    for loop, event_loop in list(_event_loops.items()):
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+            await event_loop.shut_down()
+
+
+@atexit.register
+def _shut_down_stopped_loops() -> None:
+    """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
+    for loop, event_loop in list(_event_loops.items()):
+        if isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_running():
+            run = asyncio.run if loop.is_closed() else loop.run_until_complete
+            run(event_loop.shut_down())
+
+
+def _start_task(loop: Any, function: Callable[[], Awaitable[None]], tasks: set[object]) -> None:
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        loop.run_sync_soon(sys.modules["trio"].lowlevel.spawn_system_task, function)
+        return
+
+    def create_task() -> None:
+        task = asyncio.ensure_future(function(), loop=loop)
+        tasks.add(task)  # asyncio itself holds its tasks weakly
+        task.add_done_callback(tasks.discard)
+
+    # Not in the next round but in the one after it: a loop that stops with the next is not left with a pending task.
+    loop.call_soon_threadsafe(loop.call_soon, create_task)
+
+
+@types.coroutine
+def unseen(function: Callable[[], Awaitable[T]]) -> Generator[Any, Any, T]:
+    """Call this and await it, and keep the asynchronous generators that it starts from the event loop.
+
+    Whoever uses it finishes those generators before they are dropped: no loop does.
+    """
+    with _without_generator_hooks():
+        steps = function().__await__()
+    step: Callable[[], Any] = functools.partial(next, steps)
+    while True:
+        try:
+            with _without_generator_hooks():
+                yielded = step()
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        try:
+            sent = yield yielded
+        except BaseException as error:
+            step = functools.partial(steps.throw, error)
+        else:
+            step = functools.partial(steps.send, sent)
+
+
+@contextlib.contextmanager
+def _without_generator_hooks() -> Generator[None]:
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+async def _close_all(closables: set[AsyncClosable]) -> None:
+    while closables:
+        closable = closables.pop()
+        try:
+            await closable.aclose()
+        except Exception:  # nobody waits for this closing, so nobody could be told
+            logger.debug("closing %r failed", closable, exc_info=True)

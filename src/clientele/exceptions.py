@@ -1,0 +1,300 @@
+"""What can go wrong with a call, under one root.
+
+Every exception says which request it belongs to, what was wrong and, where there is a cure, what to do; the same facts
+are its attributes. Messages end up in logs, so they never show credentials: a URL loses its user information and
+the values of query parameters that look like secrets, headers are never quoted, and text that a server sent is cut and
+its control characters are escaped.
+
+    APIException
+      TransportError              no (complete) answer: refused, timed out, broken off
+      HTTPStatusError             an answer of status 400 or above
+      ResponseValidationError     a complete answer that is not of the declared type
+      StreamError
+        StreamInterrupted         a stream that was cut short
+        StreamDecodeError         an event that is not of the declared type
+        UnexpectedContentType     an answer that is no stream of a known format
+        EventTooLarge             an event larger than `max_event_size`
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+if TYPE_CHECKING:
+    import pydantic
+
+    from .streaming.sse import ServerSentEvent
+
+EXCERPT_LENGTH = 500
+"""How much of a text from elsewhere a message shows, in characters."""
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_NAME = re.compile(
+    r"^code$|(?:^|[^a-z])(?:api|access|auth)?"
+    r"(?:auth|authorization|credentials?|jwt|key|pass|passphrase|passwd|password|pwd|secret|session|sig|signature|token)"
+    r"(?:$|[^a-z])"
+)
+_TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
+
+
+_REASONS: dict[type[Exception], str] = {
+    httpx2.RequestError: "the request failed",
+    httpx2.ConnectTimeout: "no connection",
+    httpx2.ReadTimeout: "no byte from the server",
+    httpx2.WriteTimeout: "the server took no byte",
+    httpx2.PoolTimeout: "no connection became free",
+    httpx2.ConnectError: "could not connect",
+    httpx2.ReadError: "the connection broke",
+    httpx2.WriteError: "the connection broke while the request was sent",
+    httpx2.ProxyError: "the proxy refused",
+    httpx2.RemoteProtocolError: "the server broke off, or broke the protocol",
+    httpx2.LocalProtocolError: "the request cannot be written as HTTP: a header's name or value is not allowed",
+    httpx2.UnsupportedProtocol: "the URL is not one of HTTP; give the client a base_url",
+    httpx2.DecodingError: "the body is not in the encoding that its Content-Encoding names",
+    httpx2.TooManyRedirects: "too many redirects",
+}
+_TIMEOUTS: dict[type[Exception], str] = {
+    httpx2.ConnectTimeout: "connect",
+    httpx2.ReadTimeout: "read",
+    httpx2.WriteTimeout: "write",
+    httpx2.PoolTimeout: "pool",
+}
+
+
+class APIException(Exception):
+    """The root of everything that a call can raise about its request or response.
+
+    Attributes:
+        request: The request, as it was sent last (after redirects).
+        response: The response, or `None` where none arrived.
+        method: The request's method, `"GET"` for example.
+        url: The request's URL, without credentials.
+        status_code: The response's status, or `None` where none arrived.
+    """
+
+    def __init__(self, message: str, *, request: httpx2.Request, response: httpx2.Response | None = None) -> None:
+        self.request = request
+        self.response = response
+        self.method: str = request.method
+        self.url: str = printable_url(request.url)
+        self.status_code: int | None = None if response is None else response.status_code
+        super().__init__(f"{self.method} {self.url}: {message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross process borders, and the default would call the class with nothing but the message.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+class TransportError(APIException):
+    """No answer: the connection was refused, timed out or broke, or redirects led nowhere.
+
+    `__cause__` is httpx2's own exception.
+    """
+
+
+class HTTPStatusError(APIException):
+    """The server answered with status 400 or above.
+
+    The response's body has been read (of a stream at most its first MiB), so `error.response.json()` works.
+    """
+
+    response: httpx2.Response
+    status_code: int
+
+    def __init__(self, response: httpx2.Response) -> None:
+        answer = f"{response.status_code} {response.reason_phrase}".strip()
+        body = _body_excerpt(response)
+        super().__init__(f"{answer}: {body}" if body else answer, request=response.request, response=response)
+
+
+class ResponseValidationError(APIException):
+    """The server's complete answer is not what the endpoint's `result` declares.
+
+    Attributes:
+        validation_error: Pydantic's error, which lists every mismatch.
+    """
+
+    response: httpx2.Response
+    status_code: int
+
+    def __init__(
+        self, response: httpx2.Response, *, expected: object, validation_error: pydantic.ValidationError
+    ) -> None:
+        self.validation_error = validation_error
+        body = _body_excerpt(response) or "the body is empty"
+        super().__init__(
+            f"the answer (status {response.status_code}) is not {type_name(expected)}: "
+            f"{_mismatches(validation_error)}: {body}",
+            request=response.request,
+            response=response,
+        )
+
+
+class StreamError(APIException):
+    """Something is wrong with a stream. What was complete before it has been yielded.
+
+    Attributes:
+        items_received: How many items the stream had yielded.
+        last_event_id: The id of the last event received, `""` where none had one.
+    """
+
+    response: httpx2.Response | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: httpx2.Request,
+        response: httpx2.Response | None = None,
+        items_received: int = 0,
+        last_event_id: str = "",
+    ) -> None:
+        self.items_received = items_received
+        self.last_event_id = last_event_id
+        super().__init__(message, request=request, response=response)
+
+
+class StreamInterrupted(StreamError):
+    """The stream was cut short: the connection broke, the body was not complete, or `idle_timeout` passed.
+
+    `__cause__` is httpx2's own exception.
+    """
+
+
+class StreamDecodeError(StreamError):
+    """An event's data is not what the endpoint's `result` declares.
+
+    Attributes:
+        event: The event that offended, its data as text.
+        validation_error: Pydantic's error, which lists every mismatch.
+    """
+
+    response: httpx2.Response
+    status_code: int
+
+    def __init__(
+        self,
+        *,
+        event: ServerSentEvent[str],
+        expected: object,
+        validation_error: pydantic.ValidationError,
+        response: httpx2.Response,
+        items_received: int,
+        last_event_id: str,
+    ) -> None:
+        self.event = event
+        self.validation_error = validation_error
+        super().__init__(
+            f"event {items_received + 1} of the stream is not {type_name(expected)}: "
+            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}",
+            request=response.request,
+            response=response,
+            items_received=items_received,
+            last_event_id=last_event_id,
+        )
+
+
+class UnexpectedContentType(StreamError):
+    """The answer's content type is not one that a stream can be read from.
+
+    Attributes:
+        content_type: The response's `Content-Type`, `""` where it has none.
+    """
+
+    response: httpx2.Response
+    status_code: int
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.content_type: str = response.headers.get("Content-Type", "")
+        found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
+        super().__init__(
+            f"the answer (status {response.status_code}) has {found}, where text/event-stream was expected; "
+            "if this endpoint answers all at once, declare it without streaming_response=True",
+            request=response.request,
+            response=response,
+        )
+
+
+class EventTooLarge(StreamError):
+    """One event is larger than `max_event_size`.
+
+    Attributes:
+        max_event_size: The limit that was passed, in bytes.
+    """
+
+    response: httpx2.Response
+    status_code: int
+
+    def __init__(
+        self, *, max_event_size: int, response: httpx2.Response, items_received: int, last_event_id: str
+    ) -> None:
+        self.max_event_size = max_event_size
+        super().__init__(
+            f"event {items_received + 1} of the stream is larger than max_event_size, {max_event_size} bytes; "
+            "if events may be that large, give the endpoint a larger max_event_size=",
+            request=response.request,
+            response=response,
+            items_received=items_received,
+            last_event_id=last_event_id,
+        )
+
+
+def reason(error: httpx2.RequestError, request: httpx2.Request) -> str:
+    """What went wrong with a connection, in words."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _REASONS)
+    words, timeout = _REASONS[kind], _TIMEOUTS.get(kind)
+    if timeout is not None:
+        return f"{words} within {request.extensions['timeout'][timeout]} s"
+    # What could not be written is quoted by the library below; it may be a header, and a secret.
+    detail = "" if isinstance(error, httpx2.LocalProtocolError) else excerpt(str(error))
+    return f"{words}: {detail}" if detail else words
+
+
+def excerpt(text: str) -> str:
+    """Cut a text from elsewhere to a sane length, with its control characters escaped."""
+    shown = _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text[:EXCERPT_LENGTH].strip())
+    rest = len(text) - EXCERPT_LENGTH
+    return f"{shown}… ({rest} more characters)" if rest > 0 else shown
+
+
+def printable_url(url: httpx2.URL) -> str:
+    """A URL as it may be shown: no user information, no query values that look like secrets."""
+    items = url.params.multi_items()
+    shown = [(name, "REDACTED" if _is_secret(name) else value) for name, value in items]
+    if shown != items:
+        url = url.copy_with(params=shown)
+    return str(url.copy_with(userinfo=b""))
+
+
+def type_name(annotation: object) -> str:
+    """An annotation as a message names it: `User`, `list[int]`."""
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace("typing.", "").replace("NoneType", "None")
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
+
+
+def _mismatches(error: pydantic.ValidationError) -> str:
+    shown = [
+        f"{'.'.join(map(str, mismatch['loc']))}: {mismatch['msg']}".removeprefix(": ")
+        for mismatch in error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    ]
+    rest = error.error_count() - len(shown)
+    return excerpt("; ".join(shown)) + (f"; and {rest} more" if rest else "")
+
+
+def _body_excerpt(response: httpx2.Response) -> str:
+    content_type = response.headers.get("Content-Type", "text/plain")
+    if _TEXTUAL_MEDIA_TYPE.match(content_type):
+        return excerpt(response.text)
+    return f"{len(response.content)} bytes of {excerpt(content_type)}"
+
+
+def _rebuild(cls: type[APIException], args: tuple[object, ...]) -> APIException:
+    return cls.__new__(cls, *args)

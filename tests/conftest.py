@@ -1,0 +1,22 @@
+"""Fixtures that tests of several rooms share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.servers import Handler, RawServer, raw_server
+from tests.sides import Side
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def side(request: pytest.FixtureRequest) -> Side:
+    return Side(request.param)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Handler | bytes], RawServer]]:
+    """Start a raw server that answers so, and stop it after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda handler: stack.enter_context(raw_server(handler))

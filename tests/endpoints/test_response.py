@@ -1,0 +1,138 @@
+"""What becomes of a complete answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, NewType
+
+import httpx2
+import pydantic
+import pytest
+from tests.servers import answer
+
+from clientele import api
+
+
+class User(pydantic.BaseModel):
+    name: str
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+Line = NewType("Line", str)
+CASES = [
+    (User, b'{"name": "x"}', User(name="x")),
+    (list[User], b'[{"name": "x"}]', [User(name="x")]),
+    (Point, b'{"x": 1}', Point(1)),
+    (dict, b'{"a": 1}', {"a": 1}),
+    (Any, b"[1]", [1]),
+    (int, b"5", 5),
+    (User | int, b"5", 5),
+    (str, b'"quoted"', '"quoted"'),
+    (str, b"", ""),
+    (Line, b"text", "text"),
+    (Annotated[str, pydantic.StringConstraints(to_upper=True)], b"text", "TEXT"),
+    (str | None, b"text", "text"),
+    (str | None, b"", None),
+    (bytes, b"\x00\xff", b"\x00\xff"),
+    (bytes | None, b"", None),
+    (None, b"", None),
+    (None, b"null", None),
+    (User | None, b"", None),
+    (User | None, b"null", None),
+    (Any, b"", None),
+]
+
+
+@pytest.mark.parametrize(("result_type", "body", "result"), CASES)
+def test_the_body_becomes_what_is_declared(side, serve, result_type, body, result):
+    client = api.APIClient(base_url=serve(answer(body)).url)
+    assert side.call(client, result_type) == result
+
+
+def test_the_response_itself_can_be_asked_for(side, serve):
+    client = api.APIClient(base_url=serve(answer(b"abc", status="202 Accepted")).url)
+    response = side.call(client, httpx2.Response)
+    assert isinstance(response, httpx2.Response)
+    assert (response.status_code, response.content) == (202, b"abc")
+
+
+def test_text_is_decoded_as_the_answer_says(side, serve):
+    client = api.APIClient(base_url=serve(answer(b"\xfc", content_type="text/plain; charset=latin-1")).url)
+    assert side.call(client, str) == "ü"
+
+
+@pytest.mark.parametrize(
+    ("result_type", "body", "message"),
+    [
+        (User, b'{"nam": "x"}', 'is not User: name: Field required: {"nam": "x"}'),
+        (User, b"", "Invalid JSON: EOF while parsing a value at line 1 column 0: the body is empty"),
+        (User, b"<html>\n", "is not User: Invalid JSON: expected value at line 1 column 1: <html>"),
+        (None, b"{}", "is not None: Input should be null: {}"),
+        (list[int], b'["x"]', "is not list[int]: 0: Input should be a valid integer"),
+    ],
+)
+def test_a_mismatch_raises_with_the_response_and_pydantics_error(side, serve, result_type, body, message):
+    server = serve(answer(body))
+    with pytest.raises(api.ResponseValidationError) as caught:
+        side.call(api.APIClient(base_url=server.url), result_type)
+    error = caught.value
+    assert message in str(error)
+    assert str(error).startswith(f"GET {server.url}/: the answer (status 200) is not ")
+    assert error.response.content == body
+    assert isinstance(error.validation_error, pydantic.ValidationError)
+    assert error.__cause__ is error.validation_error
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "500 Internal Server Error", "599 What"])
+@pytest.mark.parametrize("result_type", [User, str, httpx2.Response, None])
+def test_status_400_and_above_raises(serve, status, result_type):
+    from tests.sides import Side
+
+    server = serve(answer(b"no", status=status, content_type="text/plain"))
+    with pytest.raises(api.HTTPStatusError) as caught:
+        Side("sync").call(api.APIClient(base_url=server.url), result_type)
+    assert caught.value.status_code == int(status[:3])
+    assert caught.value.response.text == "no"
+    assert str(caught.value) == f"GET {server.url}/: {status}: no"
+
+
+def test_redirects_are_followed_unless_said_otherwise(side, serve):
+    async def redirect(connection):
+        if connection.request.target == "/":
+            await connection.send(answer(b"", status="302 Found", headers="Location: /there\r\n"))
+        else:
+            await connection.send(answer(b"5"))
+
+    server = serve(redirect)
+    assert side.call(api.APIClient(base_url=server.url), int) == 5
+    response = side.call(api.APIClient(base_url=server.url, follow_redirects=False), httpx2.Response)
+    assert response.status_code == 302
+
+
+def test_an_answer_that_does_not_come_in_time_raises(side, serve):
+    from tests.servers import Connection
+
+    server = serve(Connection.until_client_closes)
+    with pytest.raises(api.TransportError, match=r"no byte from the server within 0\.05 s") as caught:
+        side.call(api.APIClient(base_url=server.url), int, timeout=httpx2.Timeout(5, read=0.05))
+    assert isinstance(caught.value.__cause__, httpx2.ReadTimeout)
+
+
+def test_an_answer_that_breaks_off_raises(side, serve):
+    async def break_off(connection):
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        connection.close()
+
+    with pytest.raises(api.TransportError, match="the server broke off"):
+        side.call(api.APIClient(base_url=serve(break_off).url), int)
+
+
+def test_a_redirect_to_nowhere_names_where_it_led(side, serve, free_tcp_port):
+    target = f"http://127.0.0.1:{free_tcp_port}/there"
+    server = serve(answer(b"", status="302 Found", headers=f"Location: {target}\r\n"))
+    with pytest.raises(api.TransportError, match=f"GET {target}: could not connect"):
+        side.call(api.APIClient(base_url=server.url), int)

@@ -1,0 +1,306 @@
+"""The HTTP clients under an `APIClient`: when they are made, shared and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import anyio
+import httpx2
+import pytest
+import trio
+import uvloop
+from tests.servers import answer
+from tests.sides import RUNNERS
+
+from clientele import api
+from clientele.http_clients import KEEPALIVE_OPTIONS
+
+
+def number_endpoints(client: api.APIClient):
+    @client.get("/")
+    def get(*, result: int) -> int:
+        return result
+
+    @client.get("/")
+    async def aget(*, result: int) -> int:
+        return result
+
+    return get, aget
+
+
+@pytest.fixture
+def server(serve):
+    return serve(answer(b"5"))
+
+
+def test_nothing_is_opened_before_the_first_call(server):
+    client = api.APIClient(base_url=server.url)
+    number_endpoints(client)
+    with client:
+        pass
+    assert server.connections == 0
+
+
+def test_a_client_serves_one_event_loop_after_another(server):
+    get, aget = number_endpoints(api.APIClient(base_url=server.url))
+    for run in [*RUNNERS.values()] * 3:
+        assert run(aget) == 5
+        assert get() == 5
+    server.wait_until(lambda: server.open_connections == 1)  # the synchronous one
+
+
+def test_a_client_serves_event_loops_in_many_threads_at_once(server):
+    get, aget = number_endpoints(api.APIClient(base_url=server.url))
+
+    async def several() -> list[int]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(aget()) for _ in range(5)]
+        return [task.result() for task in tasks]
+
+    with ThreadPoolExecutor(8) as pool:
+        sync_calls = [pool.submit(get) for _ in range(20)]
+        async_calls = [pool.submit(asyncio.run, several()) for _ in range(8)]
+        assert {call.result() for call in sync_calls} == {5}
+        assert all(call.result() == [5] * 5 for call in async_calls)
+
+
+def test_calls_share_connections(server):
+    get, aget = number_endpoints(api.APIClient(base_url=server.url))
+    for _ in range(3):
+        get()
+    assert server.connections == 1
+
+    async def several() -> None:
+        for _ in range(3):
+            await aget()
+
+    asyncio.run(several())
+    assert server.connections == 2
+
+
+def test_cookies_are_shared_by_both_sides(serve):
+    server = serve(answer(b"5", headers="Set-Cookie: session=abc\r\n"))
+    get, aget = number_endpoints(api.APIClient(base_url=server.url, cookies={"own": "1"}))
+    get()
+    asyncio.run(aget())
+    assert server.requests[0].header("Cookie") == "own=1"
+    assert sorted(server.requests[1].header("Cookie").split("; ")) == ["own=1", "session=abc"]
+
+
+def test_settings_reach_both_sides(server):
+    get, aget = number_endpoints(
+        api.APIClient(base_url=server.url, headers={"X-One": "1"}, params={"a": "b"}, auth=("me", "secret"))
+    )
+    get()
+    asyncio.run(aget())
+    for request in server.requests:
+        assert request.header("X-One") == "1"
+        assert request.target == "/?a=b"
+        assert request.header("Authorization").startswith("Basic ")
+
+
+def test_closing_closes_the_connections_and_ends_the_use(server):
+    client = api.APIClient(base_url=server.url)
+    get, aget = number_endpoints(client)
+    with client:
+        get()
+    server.wait_until_closed()
+    with pytest.raises(RuntimeError, match="has been closed"):
+        get()
+    with pytest.raises(RuntimeError, match="has been closed"):
+        asyncio.run(aget())
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_closing_asynchronously_closes_the_connections_of_both_sides(server, run):
+    client = api.APIClient(base_url=server.url)
+    get, aget = number_endpoints(client)
+
+    async def main() -> None:
+        async with client:
+            await aget()
+            get()
+        await anyio.to_thread.run_sync(server.wait_until_closed)
+
+    run(main)
+    with pytest.raises(RuntimeError, match="has been closed"):
+        get()
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_dropping_a_client_closes_its_connections(server, run):
+    async def call() -> None:
+        _, aget = number_endpoints(api.APIClient(base_url=server.url))
+        await aget()
+
+    async def main() -> None:
+        await call()
+        gc.collect()
+        await anyio.to_thread.run_sync(server.wait_until_closed)
+
+    run(main)
+
+
+def test_a_client_that_is_handed_over_is_used_and_closed(server):
+    http_client = httpx2.Client(headers={"X-Mine": "1"})
+    client = api.APIClient(base_url=server.url, http_client=http_client)
+    get, _ = number_endpoints(client)
+    assert get() == 5
+    assert server.requests[0].header("X-Mine") == "1"
+    client.close()
+    assert http_client.is_closed
+
+
+def test_an_async_client_that_is_handed_over_is_used_and_closed(server):
+    async def main() -> None:
+        http_client = httpx2.AsyncClient(base_url=server.url, headers={"X-Mine": "1"})
+        client = api.APIClient(async_http_client=http_client)
+        _, aget = number_endpoints(client)
+        async with client:
+            assert await aget() == 5
+        assert http_client.is_closed
+
+    asyncio.run(main())
+    assert server.requests[0].header("X-Mine") == "1"
+
+
+@pytest.mark.parametrize("given", [{"http_client": httpx2.Client()}, {"async_http_client": httpx2.AsyncClient()}])
+def test_settings_that_would_not_reach_a_client_that_is_handed_over_are_refused(given):
+    with pytest.raises(TypeError, match="is used as it is"):
+        api.APIClient(**given, headers={"Authorization": "Bearer x"})
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(TypeError, match="unexpected keywords: base, header"):
+        api.APIClient(header={}, base="x")
+
+
+def test_plain_functions_are_event_hooks_on_both_sides(server):
+    seen = []
+
+    async def only_async(request):
+        seen.append("async")
+
+    get, aget = number_endpoints(api.APIClient(base_url=server.url, event_hooks={"request": [seen.append]}))
+    get()
+    asyncio.run(aget())
+    assert [type(each) for each in seen] == [httpx2.Request, httpx2.Request]
+
+    _, aget = number_endpoints(api.APIClient(base_url=server.url, event_hooks={"request": [only_async]}))
+    asyncio.run(aget())
+    assert seen[-1] == "async"
+
+
+def keepalive_of(response: httpx2.Response) -> list[int]:
+    connection = response.extensions["network_stream"].get_extra_info("socket")
+    with socket.fromfd(connection.fileno(), connection.family, connection.type) as duplicate:
+        return [duplicate.getsockopt(level, name) for level, name, _ in KEEPALIVE_OPTIONS]
+
+
+def test_connections_use_tcp_keepalive(server):
+    client = api.APIClient(base_url=server.url)
+
+    @client.get("/")
+    def get(*, result: int, response: httpx2.Response) -> list[int]:
+        return keepalive_of(response)
+
+    @client.get("/")
+    async def aget(*, result: int, response: httpx2.Response) -> list[int]:
+        return keepalive_of(response)
+
+    expected = [value for _, _, value in KEEPALIVE_OPTIONS]
+    assert len(expected) >= 1
+    assert get() == expected
+    for run in (lambda function: asyncio.run(function()), lambda function: uvloop.run(function()), trio.run):
+        assert run(aget) == expected
+
+
+def test_a_forked_child_uses_connections_of_its_own(server):
+    get, aget = number_endpoints(api.APIClient(base_url=server.url))
+    assert get() == 5
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if get() == 5 and asyncio.run(aget()) == 5 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert get() == 5
+    assert server.connections == 3
+
+
+def test_event_loops_that_were_only_closed_are_forgotten(server):
+    from clientele.event_loop import _event_loops
+
+    _, aget = number_endpoints(
+        api.APIClient(base_url=server.url, async_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json=5)))
+    )
+    closed = asyncio.new_event_loop()
+    assert closed.run_until_complete(aget()) == 5
+    closed.close()
+    assert asyncio.run(aget()) == 5
+    assert closed not in _event_loops
+
+
+def test_event_loops_that_shut_down_are_forgotten(server):
+    from clientele.event_loop import _event_loops
+
+    before = set(_event_loops)
+    _, aget = number_endpoints(api.APIClient(base_url=server.url))
+    for run in RUNNERS.values():
+        run(aget)
+    assert set(_event_loops) <= before
+
+
+def test_a_connection_that_fails_to_close_is_logged_and_does_not_hide_others(caplog):
+    from clientele.event_loop import EventLoop
+
+    done = []
+
+    class Failing:
+        async def aclose(self) -> None:
+            done.append("failing")
+            raise OSError("no")
+
+    class Fine:
+        async def aclose(self) -> None:
+            done.append("fine")
+
+    async def main() -> None:
+        event_loop = await EventLoop.running()
+        event_loop.close_at_shutdown(Failing())
+        event_loop.close_at_shutdown(Fine())
+
+    with caplog.at_level("DEBUG", logger="clientele"):
+        asyncio.run(main())
+    assert sorted(done) == ["failing", "fine"]
+    assert "closing" in caplog.text
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_what_is_dropped_in_another_thread_is_closed_in_its_event_loop(run):
+    from clientele.event_loop import EventLoop
+
+    class Thing:
+        async def aclose(self) -> None:
+            closed_by.append(threading.get_ident())
+            event.set()
+
+    closed_by: list[int] = []
+    event = anyio.Event
+
+    async def main() -> None:
+        nonlocal event
+        event = anyio.Event()
+        event_loop = await EventLoop.running()
+        await anyio.to_thread.run_sync(event_loop.close_soon, Thing())
+        with anyio.fail_after(10):
+            await event.wait()
+        assert closed_by == [threading.get_ident()]
+        late.append(event_loop)
+
+    late: list[EventLoop] = []
+    run(main)
+    late[0].close_soon(Thing())  # the loop has ended: nothing happens, and nothing fails
