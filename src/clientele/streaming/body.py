@@ -76,7 +76,8 @@ class AsyncBody(AsyncIterator[bytes]):
 
     def close_soon(self) -> None:
         """Leave the closing to the event loop."""
-        self._event_loop.close_soon(self)
+        if not self.is_closed:
+            self._event_loop.close_soon(self)
 
     def _is_waiting(self) -> bool:
         """Whether another task waits for bytes; the closing of the response ends its waiting."""

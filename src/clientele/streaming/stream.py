@@ -9,6 +9,7 @@ the connection goes back to the pool if the response had ended, and is closed if
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -40,6 +41,7 @@ class Stream(Iterator[T], Generic[T]):
     def __init__(self, body: Body, reader: ItemReader[T]) -> None:
         self._body = body
         self._reader = reader
+        weakref.finalize(self, body.close)
 
     @property
     def response(self) -> httpx2.Response:
@@ -82,10 +84,6 @@ class Stream(Iterator[T], Generic[T]):
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not self._body.is_closed:
-            self.close()
-
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
     """The asynchronous twin of `Stream`.
@@ -98,6 +96,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     def __init__(self, body: AsyncBody, reader: ItemReader[T]) -> None:
         self._body = body
         self._reader = reader
+        weakref.finalize(self, body.close_soon)
 
     @property
     def response(self) -> httpx2.Response:
@@ -139,10 +138,6 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __del__(self) -> None:
-        if not self._body.is_closed:
-            self._body.close_soon()
 
 
 def check_content_type(response: httpx2.Response) -> None:
