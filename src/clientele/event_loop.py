@@ -21,6 +21,7 @@ import atexit
 import contextlib
 import functools
 import logging
+import os
 import sys
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -39,9 +40,14 @@ class AsyncClosable(Protocol):
 
 
 class EventLoop:
-    """A running event loop of asyncio or trio, as far as closing things goes."""
+    """A running event loop of asyncio or trio, as far as closing things goes.
+
+    Attributes:
+        process: The id of the process that it runs in.
+    """
 
     def __init__(self, loop: Any) -> None:
+        self.process = os.getpid()
         self._loop = loop
         self._dropped: set[AsyncClosable] = set()
         self._kept: set[AsyncClosable] = set()
@@ -115,7 +121,8 @@ async def _shut_down_closed_loops() -> None:
 def _shut_down_stopped_loops() -> None:
     """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
     for loop, event_loop in list(_event_loops.items()):
-        if isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_running():
+        is_forked = event_loop.process != os.getpid()  # a loop is the parent's, and so is what belongs to it
+        if isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_running() and not is_forked:
             run = asyncio.run if loop.is_closed() else loop.run_until_complete
             run(event_loop.shut_down())
 

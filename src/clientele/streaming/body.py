@@ -44,9 +44,12 @@ class Body(Iterator[bytes]):
         return isinstance(self._chunks, GeneratorType) and self._chunks.gi_running
 
     def _interrupt(self) -> None:
-        """End the waiting of another thread, which closes the response then: nobody else may close what it reads."""
+        """End the waiting of another thread, which closes the response then: nobody else may close what it reads.
+
+        Over HTTP/2 other responses share the connection; there the waiting ends with the next bytes.
+        """
         network_stream = self.response.extensions.get("network_stream")
-        if network_stream is not None:
+        if network_stream is not None and self.response.http_version.startswith("HTTP/1"):
             with contextlib.suppress(OSError):  # the connection is gone already
                 network_stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
@@ -58,11 +61,15 @@ class AsyncBody(AsyncIterator[bytes]):
         self.response = response
         self.is_closed = False
         self._chunks = response.aiter_bytes()
+        self._has_begun = False
         self._event_loop = event_loop
         event_loop.close_at_shutdown(self)
 
     async def __anext__(self) -> bytes:
-        return await unseen(self._chunks.__anext__)
+        if self._has_begun:
+            return await anext(self._chunks)
+        self._has_begun = True
+        return await unseen(self._chunks.__anext__)  # which begins the generators within, too
 
     async def aclose(self) -> None:
         """Close the response. Closing it again does nothing."""

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import httpx2
 import pydantic
 
-from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted
+from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, type_name
 from ..hydration import Decode, base_type, json_decoder, text_decoder
 from .sse import EventStreamParser, OversizedEvent, ServerSentEvent
 
@@ -78,6 +78,8 @@ class ItemReader(Iterator[T], Generic[T]):
                 items_received=self.items_received,
                 last_event_id=self.last_event_id,
             ) from error
+        except StopIteration as error:  # of a validator's own; it would pass for the end of the events
+            raise RuntimeError(f"the validation of a {type_name(self._item_type)} raised StopIteration") from error
         self.items_received += 1
         return item
 
