@@ -102,6 +102,8 @@ class RawServer:
     connections: int = 0
     open_connections: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something about the connections or requests holds."""
@@ -112,11 +114,25 @@ class RawServer:
         """Wait until no connection is open."""
         self.wait_until(lambda: self.open_connections == 0)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self.changed:
             self.connections += 1
             self.open_connections += 1
             self.changed.notify_all()
+        self.writers.add(writer)
+        task = asyncio.create_task(self.serve(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def stop(self) -> None:
+        while self.tasks:
+            for writer in self.writers:
+                writer.transport.abort()
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.wait(self.tasks)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while request := await read_request(reader):
                 with self.changed:
@@ -129,6 +145,7 @@ class RawServer:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+            self.writers.discard(writer)
             with self.changed:
                 self.open_connections -= 1
                 self.changed.notify_all()
@@ -168,11 +185,12 @@ def raw_server(handler: Handler | bytes) -> Iterator[RawServer]:
         nonlocal stop
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         stop = lambda: loop.call_soon_threadsafe(stopped.set)  # noqa: E731
-        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024)
+        listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, backlog=1024)
         server.url = "http://127.0.0.1:{1}".format(*listener.sockets[0].getsockname())
         started.set()
         await stopped.wait()
         listener.close()
+        await server.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()

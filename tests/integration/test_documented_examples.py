@@ -13,10 +13,10 @@ import inspect
 import io
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
+from tests.scripts import run_script
 from tests.servers import asgi_server
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -107,11 +107,9 @@ def test_every_method_that_the_document_names_streams(address, method):
 def test_an_example_file_runs_and_says_nothing_on_stderr(address, example, tmp_path):
     script = tmp_path / example.name
     script.write_text(example.read_text().replace("http://localhost:8000", address))
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", script], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout
-    assert done.stderr == ""
+    stdout, stderr = run_script(script)
+    assert stdout
+    assert stderr == ""
 
 
 def test_the_readme_shows_the_example_files_as_they_are():
@@ -123,15 +121,8 @@ def test_the_readme_shows_the_example_files_as_they_are():
 
 
 def test_the_demo_runs_every_example_and_ends_by_itself():
-    demo = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", EXAMPLES / "demo.py"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={"EXAMPLES_PAUSE": "0"},
-    )
+    stdout, stderr = run_script(EXAMPLES / "demo.py", environment={"EXAMPLES_PAUSE": "0"})
     for example in EXAMPLES.glob("*_*.py"):
-        assert f"examples/{example.name}" in demo.stdout
-    assert "s  by 13\n" in demo.stdout
-    assert demo.stderr == ""
+        assert f"examples/{example.name}" in stdout
+    assert "s  by 13\n" in stdout
+    assert stderr == ""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
-import sys
 import textwrap
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 import anyio
 import pytest
+from tests.scripts import DEVELOPMENT_MODE, run_script
 from tests.servers import EVENT_STREAM, Connection, RawServer, chunk, events
 from tests.sides import RUNNERS
 
@@ -350,10 +349,10 @@ def test_a_script_that_runs_its_event_loop_by_hand_ends_without_a_word_too(serve
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_that_closes_nothing_ends_without_a_word(serve, script, tmp_path):
-    assert_silent(serve, script, tmp_path, options=["-X", "dev", "-W", "error"])
+    assert_silent(serve, script, tmp_path, options=DEVELOPMENT_MODE)
 
 
-def assert_silent(serve, script, tmp_path, *, options: list[str]) -> None:
+def assert_silent(serve, script, tmp_path, *, options: Sequence[str]) -> None:
     async def answer(connection: Connection) -> None:
         if connection.request.target == "/events":
             await connection.send(events("1", "2"))
@@ -363,7 +362,7 @@ def assert_silent(serve, script, tmp_path, *, options: list[str]) -> None:
     server = serve(answer)
     path = tmp_path / "script.py"
     path.write_text(DECLARATIONS.format(url=server.url) + textwrap.dedent(script))
-    done = subprocess.run([sys.executable, *options, path], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stderr == ""
-    assert done.stdout.startswith("1\n")
+    stdout, stderr = run_script(path, options=options)
+    assert stderr == ""
+    assert stdout.startswith("1\n")
     server.wait_until_closed()
