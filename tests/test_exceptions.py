@@ -24,6 +24,10 @@ from clientele.exceptions import excerpt, printable_url, type_name
         ("http://host/?apikey=secret", "http://host/?apikey=REDACTED"),
         ("http://host/?key=secret&key=secret", "http://host/?key=REDACTED&key=REDACTED"),
         ("http://host/?X-Amz-Signature=secret", "http://host/?X-Amz-Signature=REDACTED"),
+        ("http://host/?clientsecret=x&sessiontoken=x", "http://host/?clientsecret=REDACTED&sessiontoken=REDACTED"),
+        ("http://host/?hapikey=x&sid=x&pin=x", "http://host/?hapikey=REDACTED&sid=REDACTED&pin=REDACTED"),
+        ("http://host/?next=http://u:secret@other/", "http://host/?next=REDACTED"),
+        ("http://host/path#token=secret", "http://host/path"),
         ("http://host/?password=secret", "http://host/?password=REDACTED"),
         (
             "http://host/?code=secret&postcode=1&keyword=2&design=3",
@@ -84,7 +88,14 @@ def test_a_body_that_is_no_text_is_not_shown():
 
 
 @pytest.mark.parametrize(
-    ("annotation", "name"), [(int, "int"), (list[int], "list[int]"), (int | None, "int | None"), (type(None), "None")]
+    ("annotation", "name"),
+    [
+        (int, "int"),
+        (list[int], "list[int]"),
+        (list[api.ServerSentEvent], "list[ServerSentEvent]"),
+        (int | None, "int | None"),
+        (type(None), "None"),
+    ],
 )
 def test_a_type_is_named_as_it_is_written(annotation, name):
     assert type_name(annotation) == name

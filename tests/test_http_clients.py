@@ -175,6 +175,21 @@ def test_settings_that_would_not_reach_a_client_that_is_handed_over_are_refused(
         api.APIClient(**given, headers={"Authorization": "Bearer x"})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"http_client": httpx2.AsyncClient()},
+        {"async_http_client": httpx2.Client()},
+        {"transport": httpx2.AsyncHTTPTransport()},
+        {"async_transport": httpx2.HTTPTransport()},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_client_or_transport_of_the_other_side_is_refused(given):
+    with pytest.raises(TypeError, match=rf"{next(iter(given))} must be of type httpx2\.\w+; it is of type \w+"):
+        api.APIClient(**given)
+
+
 def test_an_unknown_setting_is_refused():
     with pytest.raises(TypeError, match="unexpected keywords: base, header"):
         api.APIClient(header={}, base="x")

@@ -42,7 +42,7 @@ class APIClient:
 
     Raises:
         TypeError: A keyword is unknown, or would not reach a client that was handed over.
-        ValueError: The base URL has a query.
+        ValueError: The base URL is none, or has a query; or a header cannot be sent.
     """
 
     def __init__(
@@ -64,9 +64,7 @@ class APIClient:
                 )
         if unknown := settings.keys() - HTTPClientSettings.__annotations__.keys():
             raise TypeError(f"APIClient() got unexpected keywords: {', '.join(sorted(unknown))}")
-        self._base_url = None if base_url is None else httpx2.URL(base_url)
-        if self._base_url is not None and self._base_url.query:
-            raise ValueError("base_url has a query, which would stand before the path; give it as params=")
+        self._base_url = None if base_url is None else _checked_base_url(base_url)
         self._clients = HTTPClients(
             settings,
             transport=transport,
@@ -104,7 +102,10 @@ class APIClient:
             raise TypeError(
                 f"{method} {path}: unexpected options: {', '.join(sorted(unknown))}; an endpoint takes {known}"
             )
-        checked_options = Options(**options)
+        try:
+            checked_options = Options(**options)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{method} {path}: {error}") from None
 
         def decorate(function: Callable[..., Any], /) -> Callable[..., Any]:
             return self._declare(method.upper(), path, checked_options, function, sys._getframe(1))
@@ -194,3 +195,14 @@ class APIClient:
         annotations = function.__annotations__
         wrapper.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
         return cast("Callable[..., Any]", wrapper)
+
+
+def _checked_base_url(base_url: str | httpx2.URL) -> httpx2.URL:
+    url = httpx2.URL(base_url)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"base_url {printable_url(url)!r} is not a whole URL; write it as 'http://localhost:8000'")
+    if url.port is not None and url.port > 65535:
+        raise ValueError(f"base_url {printable_url(url)!r} has a port above 65535")
+    if url.query:
+        raise ValueError("base_url has a query, which would stand before the path; give it as params=")
+    return url

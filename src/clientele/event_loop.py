@@ -24,7 +24,7 @@ import logging
 import os
 import sys
 import types
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
@@ -43,16 +43,15 @@ class EventLoop:
     """A running event loop of asyncio or trio, as far as closing things goes.
 
     Attributes:
-        process: The id of the process that it runs in.
+        process: The id of the process that it runs in; in a forked one it is not to be touched.
     """
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self) -> None:
         self.process = os.getpid()
-        self._loop = loop
         self._dropped: set[AsyncClosable] = set()
         self._kept: set[AsyncClosable] = set()
-        self._tasks: set[object] = set()
         self._shutdown = self._wait_for_shutdown()
+        self._request_closing = _closing_requester(self._close_dropped)
 
     @classmethod
     async def running(cls) -> EventLoop:
@@ -63,7 +62,7 @@ class EventLoop:
         """
         loop = _running_loop()
         if loop not in _event_loops:
-            _event_loops[loop] = cls(loop)
+            _event_loops[loop] = cls()
             await anext(_event_loops[loop]._shutdown)
             await _shut_down_closed_loops()
         return _event_loops[loop]
@@ -78,10 +77,12 @@ class EventLoop:
 
     def close_soon(self, closable: AsyncClosable) -> None:
         """Close this in a task of the loop. May be called from any thread, and when the loop has ended."""
+        if self.process != os.getpid():
+            return
         self._kept.discard(closable)
         self._dropped.add(closable)
         with contextlib.suppress(RuntimeError):  # the loop has ended: it closed everything when it shut down
-            _start_task(self._loop, self._close_dropped, self._tasks)
+            self._request_closing()
 
     async def shut_down(self) -> None:
         """Close everything that is left to be closed."""
@@ -91,10 +92,11 @@ class EventLoop:
         await _close_all(self._dropped)
 
     async def _wait_for_shutdown(self) -> AsyncGenerator[None]:
+        loop = _running_loop()
         try:
             yield
         finally:
-            _event_loops.pop(self._loop, None)
+            _event_loops.pop(loop, None)
             await _close_all(self._dropped)
             await _close_all(self._kept)
 
@@ -104,55 +106,87 @@ _event_loops: dict[Any, EventLoop] = {}
 
 def _running_loop() -> Any:
     """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
+    trio = _running_trio()
+    return asyncio.get_running_loop() if trio is None else trio.lowlevel.current_trio_token()
+
+
+def _running_trio() -> Any:
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_trio_token()
-    return asyncio.get_running_loop()
+    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
 async def _shut_down_closed_loops() -> None:
     """Let go of asyncio loops that were closed without having been shut down."""
-    for loop, event_loop in list(_event_loops.items()):
+    for loop in list(_event_loops):
         if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
-            await event_loop.shut_down()
+            event_loop = _event_loops.pop(loop, None)
+            if event_loop is not None:  # otherwise another thread was faster
+                await event_loop.shut_down()
 
 
 @atexit.register
 def _shut_down_stopped_loops() -> None:
     """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
     for loop, event_loop in list(_event_loops.items()):
-        is_forked = event_loop.process != os.getpid()  # a loop is the parent's, and so is what belongs to it
-        if isinstance(loop, asyncio.AbstractEventLoop) and not loop.is_running() and not is_forked:
+        is_own = isinstance(loop, asyncio.AbstractEventLoop) and event_loop.process == os.getpid()
+        if is_own and not loop.is_running():
             run = asyncio.run if loop.is_closed() else loop.run_until_complete
             run(event_loop.shut_down())
 
 
-def _start_task(loop: Any, function: Callable[[], Awaitable[None]], tasks: set[object]) -> None:
-    if not isinstance(loop, asyncio.AbstractEventLoop):
-        loop.run_sync_soon(sys.modules["trio"].lowlevel.spawn_system_task, function)
-        return
+def _closing_requester(close_dropped: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+    """A function that any thread may call, to have the running loop do its closing in a task."""
+    trio = _running_trio()
+    if trio is None:
+        return _asyncio_requester(asyncio.get_running_loop(), close_dropped)
+    return _trio_requester(trio, close_dropped)
+
+
+def _asyncio_requester(
+    loop: asyncio.AbstractEventLoop, close_dropped: Callable[[], Coroutine[Any, Any, None]]
+) -> Callable[[], object]:
+    tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
 
     def create_task() -> None:
-        task = asyncio.ensure_future(function(), loop=loop)
-        tasks.add(task)  # asyncio itself holds its tasks weakly
+        task = loop.create_task(close_dropped())
+        tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     # Not in the next round but in the one after it: a loop that stops with the next is not left with a pending task.
-    loop.call_soon_threadsafe(loop.call_soon, create_task)
+    return lambda: loop.call_soon_threadsafe(loop.call_soon, create_task)
+
+
+def _trio_requester(trio: Any, close_dropped: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
+    # One task for the whole run: trio allows no new one while it finishes, which is when most is dropped.
+    requested = trio.Event()
+
+    async def close_when_requested() -> None:
+        nonlocal requested
+        while True:
+            await requested.wait()
+            requested = trio.Event()
+            await close_dropped()
+
+    token = trio.lowlevel.current_trio_token()
+    trio.lowlevel.spawn_system_task(close_when_requested)
+    return lambda: token.run_sync_soon(lambda: requested.set())
 
 
 @types.coroutine
-def unseen(function: Callable[[], Awaitable[T]]) -> Generator[Any, Any, T]:
-    """Call this and await it, and keep the asynchronous generators that it starts from the event loop.
+def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any, Any]]) -> Generator[Any, Any, T]:
+    """Call this and await it, and keep the asynchronous generators that it begins from the event loop.
 
-    Whoever uses it finishes those generators before they are dropped: no loop does.
+    Parameters:
+        function: What is to be awaited.
+        begun: Takes up the generators, the outer before the inner. Whoever owns the list closes them, the inner before
+            the outer: no event loop does.
     """
-    with _without_generator_hooks():
+    with _without_generator_hooks(begun):
         steps = function().__await__()
     step: Callable[[], Any] = functools.partial(next, steps)
     while True:
         try:
-            with _without_generator_hooks():
+            with _without_generator_hooks(begun):
                 yielded = step()
         except StopIteration as stop:
             return cast("T", stop.value)
@@ -165,9 +199,9 @@ def unseen(function: Callable[[], Awaitable[T]]) -> Generator[Any, Any, T]:
 
 
 @contextlib.contextmanager
-def _without_generator_hooks() -> Generator[None]:
+def _without_generator_hooks(begun: list[AsyncGenerator[Any, Any]]) -> Generator[None]:
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    sys.set_asyncgen_hooks(firstiter=begun.append, finalizer=None)
     try:
         yield
     finally:

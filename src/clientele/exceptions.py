@@ -12,7 +12,7 @@ its control characters are escaped.
       StreamError
         StreamInterrupted         a stream that was cut short
         StreamDecodeError         an event that is not of the declared type
-        UnexpectedContentType     an answer that is no stream of a known format
+        UnexpectedContentType     an answer that is no event stream where one was declared, or is one where none was
         EventTooLarge             an event larger than `max_event_size`
 """
 
@@ -34,10 +34,12 @@ EXCERPT_LENGTH = 500
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
-    r"^code$|(?:^|[^a-z])(?:api|access|auth)?"
-    r"(?:auth|authorization|credentials?|jwt|key|pass|passphrase|passwd|password|pwd|secret|session|sig|signature|token)"
-    r"(?:$|[^a-z])"
+    r"(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|keyid|key_id|oauth|otp|passcode"
+    r"|passphrase|passwd|password|samlresponse|secret|session|sessionid|session_id|signature|token)s?$"
+    r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
 )
+_MODULE = re.compile(r"\b(?:[\w<>]+\.)+(?=[A-Za-z_])")
+_USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 
 
@@ -46,14 +48,14 @@ _REASONS: dict[type[Exception], str] = {
     httpx2.ConnectTimeout: "no connection",
     httpx2.ReadTimeout: "no byte from the server",
     httpx2.WriteTimeout: "the server took no byte",
-    httpx2.PoolTimeout: "no connection became free",
+    httpx2.PoolTimeout: "all connections that the client's limits= allows are in use, and none became free",
     httpx2.ConnectError: "could not connect",
     httpx2.ReadError: "the connection broke",
     httpx2.WriteError: "the connection broke while the request was sent",
     httpx2.ProxyError: "the proxy refused",
     httpx2.RemoteProtocolError: "the server broke off, or broke the protocol",
     httpx2.LocalProtocolError: "the request cannot be written as HTTP: a header's name or value is not allowed",
-    httpx2.UnsupportedProtocol: "the URL is not one of HTTP; give the client a base_url",
+    httpx2.UnsupportedProtocol: "only http:// and https:// can be called; a path alone needs a client with a base_url",
     httpx2.DecodingError: "the body is not in the encoding that its Content-Encoding names",
     httpx2.TooManyRedirects: "too many redirects",
 }
@@ -199,7 +201,7 @@ class StreamDecodeError(StreamError):
 
 
 class UnexpectedContentType(StreamError):
-    """The answer's content type is not one that a stream can be read from.
+    """A stream was declared and something else came, or the other way round.
 
     Attributes:
         content_type: The response's `Content-Type`, `""` where it has none.
@@ -211,9 +213,20 @@ class UnexpectedContentType(StreamError):
     def __init__(self, response: httpx2.Response) -> None:
         self.content_type: str = response.headers.get("Content-Type", "")
         found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
+        if self.content_type.partition(";")[0].strip().lower() == "text/event-stream":
+            cure = (
+                "which is a stream; declare the endpoint with streaming_response=True, "
+                "and its result as AsyncIterator[T] or Iterator[T]"
+            )
+        elif response.is_redirect:
+            cure = "where text/event-stream was expected; it is a redirect, and the client follows none"
+        else:
+            cure = (
+                "where text/event-stream was expected; "
+                "if this endpoint answers all at once, declare it without streaming_response=True"
+            )
         super().__init__(
-            f"the answer (status {response.status_code}) has {found}, where text/event-stream was expected; "
-            "if this endpoint answers all at once, declare it without streaming_response=True",
+            f"the answer (status {response.status_code}) has {found}, {cure}",
             request=response.request,
             response=response,
         )
@@ -262,18 +275,20 @@ def excerpt(text: str) -> str:
 
 
 def printable_url(url: httpx2.URL) -> str:
-    """A URL as it may be shown: no user information, no query values that look like secrets."""
+    """A URL as it may be shown: no user information, no fragment, no query values that look like secrets."""
     items = url.params.multi_items()
-    shown = [(name, "REDACTED" if _is_secret(name) else value) for name, value in items]
+    shown = [
+        (name, "REDACTED" if _is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
+    ]
     if shown != items:
         url = url.copy_with(params=shown)
-    return str(url.copy_with(userinfo=b""))
+    return str(url.copy_with(userinfo=b"", fragment=None))
 
 
 def type_name(annotation: object) -> str:
     """An annotation as a message names it: `User`, `list[int]`."""
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return name.replace("typing.", "").replace("NoneType", "None")
+    return _MODULE.sub("", name).replace("NoneType", "None")
 
 
 def _is_secret(name: str) -> bool:

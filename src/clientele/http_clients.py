@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import socket
 import ssl
 import weakref
@@ -43,6 +44,9 @@ KEEPALIVE_OPTIONS = [
     if hasattr(socket, name)
 ]
 """After a minute without a byte the peer is probed every 15 seconds; four probes unanswered end the connection."""
+
+
+_FORBIDDEN_IN_HEADERS = re.compile(r"[\r\n\0]")
 
 
 class HTTPClientSettings(TypedDict, total=False):
@@ -96,6 +100,13 @@ class HTTPClients:
         async_transport: The transport of the asynchronous clients.
         client: A ready client for synchronous calls.
         async_client: A ready client for asynchronous calls, in whatever event loop.
+
+    Attributes:
+        headers: The headers of the settings, sent with every request.
+
+    Raises:
+        TypeError: A client or transport is for the other side.
+        ValueError: A header cannot be sent.
     """
 
     def __init__(
@@ -107,6 +118,15 @@ class HTTPClients:
         client: httpx2.Client | None = None,
         async_client: httpx2.AsyncClient | None = None,
     ) -> None:
+        for name, given, kind in (
+            ("http_client", client, httpx2.Client),
+            ("async_http_client", async_client, httpx2.AsyncClient),
+            ("transport", transport, httpx2.BaseTransport),
+            ("async_transport", async_transport, httpx2.AsyncBaseTransport),
+        ):
+            if given is not None and not isinstance(given, kind):
+                raise TypeError(f"{name} must be of type httpx2.{kind.__name__}; it is of type {type(given).__name__}")
+        self.headers = checked_headers(settings.get("headers"))
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
         self._transport = transport
@@ -183,6 +203,20 @@ class HTTPClients:
         if verify is True:
             return _default_ssl_context(trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)
+
+
+def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
+    """The headers, if they can be sent.
+
+    Raises:
+        ValueError: A value has a CR, LF or NUL in it, which would end the header, or a character outside ASCII.
+    """
+    if headers is None:
+        return httpx2.Headers()
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        if not value.isascii() or _FORBIDDEN_IN_HEADERS.search(value):
+            raise ValueError(f"the value of the header {name!r} has a CR, LF, NUL or a character outside ASCII in it")
+    return httpx2.Headers(headers)
 
 
 @functools.lru_cache

@@ -5,9 +5,10 @@ They are made when an endpoint is declared; a call only uses them.
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -26,7 +27,11 @@ def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     try:
         return pydantic.TypeAdapter(annotation)
     except pydantic.PydanticUserError as error:
-        raise TypeError(f"Pydantic cannot handle {type_name(annotation)}: {error.message}") from error
+        reason = str(error.message).partition(". ")[0].partition("\n")[0]
+        raise TypeError(
+            f"Pydantic cannot handle {type_name(annotation)} ({reason}); declare a model, a dataclass, "
+            "or another type that it takes"
+        ) from error
 
 
 def base_type(annotation: Any) -> Any:
@@ -36,7 +41,9 @@ def base_type(annotation: Any) -> Any:
             annotation = annotation.__origin__
         elif isinstance(annotation, typing.NewType):
             annotation = annotation.__supertype__
-        elif hasattr(annotation, "__value__"):  # a `type` statement's alias
+        elif hasattr(typing.get_origin(annotation), "__value__"):  # a generic alias of a `type` statement
+            annotation = annotation.__origin__.__value__[typing.get_args(annotation)]
+        elif hasattr(annotation, "__value__"):  # an alias of a `type` statement
             annotation = annotation.__value__
         else:
             return annotation
@@ -52,6 +59,18 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
     """The members of a union, nothing for any other type."""
     is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return typing.get_args(annotation) if is_union else ()
+
+
+def is_structured(annotation: Any) -> bool:
+    """Whether the values are models, dataclasses, typed dicts or other mappings: many values under one name."""
+    base = base_type(annotation)
+    origin = typing.get_origin(base) or base
+    if members := union_members(base):
+        return any(map(is_structured, members))
+    if not isinstance(origin, type):
+        return False
+    is_model = issubclass(origin, (pydantic.BaseModel, Mapping)) or dataclasses.is_dataclass(origin)
+    return is_model or typing.is_typeddict(origin) or hasattr(origin, "__required_keys__")
 
 
 def text_decoder(annotation: Any) -> Callable[[str], Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import types
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import httpx2
 import pydantic
 import pytest
+from typing_extensions import TypeAliasType, TypedDict
 
 from clientele import api
 
@@ -148,6 +150,19 @@ def test_a_body_that_yields_is_refused():
     assert "yields" in refusal(client.get("/", streaming_response=True), async_generator)
 
 
+class Model(pydantic.BaseModel):
+    x: int
+
+
+class Typed(TypedDict):
+    x: int
+
+
+@dataclasses.dataclass
+class Data:
+    x: int
+
+
 class Plain:
     """A class that Pydantic knows nothing of."""
 
@@ -165,6 +180,14 @@ def test_a_type_that_pydantic_cannot_handle_is_refused():
     assert "'result': Pydantic cannot handle Plain" in refusal(client.get("/"), result_unknown)
     assert "'result': Pydantic" in refusal(client.get("/", streaming_response=True), item_unknown)
     assert "'plain': Pydantic" in refusal(client.get("/"), parameter_unknown)
+
+
+@pytest.mark.parametrize("structured", [Model, Model | None, dict, dict[str, int], Typed, Data])
+def test_a_value_of_many_fields_is_refused_as_a_query_parameter(structured):
+    def add(user: structured, *, result: str) -> str:
+        return result
+
+    assert "name the parameter 'data'" in refusal(client.post("/"), add)
 
 
 def test_bytes_as_the_items_of_an_event_stream_are_refused():
@@ -200,7 +223,17 @@ def test_options_of_streams_are_refused_elsewhere(option):
         client.get("/", **option)
 
 
-@pytest.mark.parametrize("option", [{"idle_timeout": 0}, {"idle_timeout": -1}, {"max_event_size": 0}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"idle_timeout": 0},
+        {"idle_timeout": -1},
+        {"idle_timeout": "3"},
+        {"idle_timeout": float("inf")},
+        {"max_event_size": 0},
+        {"max_event_size": None},
+    ],
+)
 def test_options_out_of_range_are_refused(option):
     with pytest.raises(ValueError, match="above 0"):
         client.get("/", streaming_response=True, **option)
@@ -322,6 +355,35 @@ def test_a_type_that_exists_nowhere_is_a_type_error_at_the_first_call():
 
     with pytest.raises(TypeError, match=r"get\(\): an annotation cannot be resolved: name 'Nowhere' is not defined"):
         get()
+
+
+def test_an_attribute_that_does_not_exist_yet_is_found_at_the_first_call():
+    module = types.SimpleNamespace()
+
+    @answering({"x": 1}).get("/")
+    def get(*, result: module.Later) -> Any:
+        return result
+
+    module.Later = Model
+    assert get() == Model(x=1)
+
+
+def test_an_annotation_that_is_no_python_is_refused():
+    def get(*, result: "int [") -> Any:  # noqa: F722
+        return result
+
+    assert "cannot be read" in refusal(client.get("/"), get)
+
+
+def test_a_generic_alias_stands_for_what_it_names():
+    Item = TypeVar("Item")
+    Items = TypeAliasType("Items", list[Item], type_params=(Item,))
+
+    @answering([{"x": 1}]).get("/")
+    def get(*, result: Items[Model]) -> Any:
+        return result
+
+    assert get() == [Model(x=1)]
 
 
 def test_what_names_alone_show_to_be_wrong_is_refused_at_once_despite_forward_references():

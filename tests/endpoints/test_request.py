@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import decimal
 import enum
 import io
 import json
+import types
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Annotated, Any
 
 import httpx2
@@ -153,6 +155,15 @@ class TestBaseURL:
         get()
         assert str(recorder.request.url) == "http://test/models:count"
 
+    @pytest.mark.parametrize("base_url", ["localhost:8000", "example.com", "/x", "", "http://", "ftp://host"])
+    def test_a_base_url_that_is_no_whole_url_is_refused(self, base_url):
+        with pytest.raises(ValueError, match="is not a whole URL; write it as 'http://localhost:8000'"):
+            api.APIClient(base_url=base_url)
+
+    def test_a_base_url_with_an_impossible_port_is_refused(self):
+        with pytest.raises(ValueError, match="port"):
+            api.APIClient(base_url="http://localhost:99999")
+
     def test_a_base_url_with_a_query_is_refused(self):
         with pytest.raises(ValueError, match="give it as params="):
             api.APIClient(base_url="http://test/?key=1")
@@ -171,7 +182,7 @@ class TestBaseURL:
         @api.APIClient().get("/users")
         def get(*, result: None) -> None: ...
 
-        with pytest.raises(api.TransportError, match="give the client a base_url"):
+        with pytest.raises(api.TransportError, match="a path alone needs a client with a base_url"):
             get()
 
 
@@ -277,6 +288,29 @@ class TestQuery:
         get(Model(name="x", theSize=5))
         assert recorder.target == "/?name=x&theSize=5"
 
+    @pytest.mark.parametrize(
+        ("annotation", "query"),
+        [
+            (Mapping[str, Any], types.MappingProxyType({"a": [1, 2]})),
+            (Any, collections.UserDict(a=[1, 2])),
+            (httpx2.QueryParams, httpx2.QueryParams([("a", "1"), ("a", "2")])),
+        ],
+    )
+    def test_query_may_be_any_mapping(self, recorder, annotation, query):
+        def get(query, *, result: None) -> None: ...
+
+        get.__annotations__["query"] = annotation
+        recorder.client.get("/")(get)(query)
+        assert recorder.target == "/?a=1&a=2"
+
+    def test_what_no_url_can_hold_is_refused_with_the_functions_name(self, recorder):
+        @recorder.client.get("/")
+        def get(q: str, *, result: None) -> None: ...
+
+        for value in ("x" * 70_000, "\ud800"):
+            with pytest.raises(ValueError, match=r"get\(\): "):
+                get(value)
+
     def test_a_query_that_is_no_mapping_is_refused(self, recorder):
         @recorder.client.get("/")
         def get(query: Any, *, result: None) -> None: ...
@@ -297,14 +331,25 @@ class TestHeaders:
         assert sent.get_list("X-Many") == ["a", "b"]
         assert sent.get_list("User-Agent") == ["mine"]
 
-    @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\0b", "\r"])
+    def test_headers_may_be_any_mapping(self, recorder):
+        @recorder.client.get("/")
+        def get(headers: httpx2.Headers, *, result: None) -> None: ...
+
+        get(httpx2.Headers({"X-One": "1"}))
+        assert recorder.request.headers["X-One"] == "1"
+
+    def test_a_header_of_the_client_that_cannot_be_sent_is_refused_at_once(self):
+        with pytest.raises(ValueError, match="the value of the header 'Authorization'"):
+            api.APIClient(headers={"Authorization": "Bearer …"})
+        with pytest.raises(ValueError, match="the value of the header 'Authorization'"):
+            api.APIClient(headers=[("Authorization", "Bearer x\n")])
+
+    @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\0b", "\r", "ü"])
     def test_a_value_that_would_break_the_head_is_refused_and_not_shown(self, recorder, value):
         @recorder.client.get("/")
         def get(headers: dict[str, str], *, result: None) -> None: ...
 
-        with pytest.raises(
-            ValueError, match=r"get\(\): the value of the header 'X-Token' has a CR, LF or NUL"
-        ) as caught:
+        with pytest.raises(ValueError, match=r"get\(\): the value of the header 'X-Token' has a CR, LF, NUL") as caught:
             get({"X-Token": value})
         assert value not in str(caught.value)
         assert recorder.requests == []
@@ -326,6 +371,7 @@ class TestBody:
             (list[Model], [Model(name="x")], [{"name": "x", "theSize": None}]),
             (Any, [1, None], [1, None]),
             (Any, 5, 5),
+            (Mapping[str, int], types.MappingProxyType({"a": 1}), {"a": 1}),
             (Model, {"name": "not a model"}, {"name": "not a model"}),
         ],
     )
@@ -344,6 +390,8 @@ class TestBody:
             (str, "ü", "ü".encode()),
             (bytes | Model, b"raw", b"raw"),
             (Any, bytearray(b"raw"), b"raw"),
+            (bytearray, bytearray(b"raw"), b"raw"),
+            (memoryview, memoryview(b"raw"), b"raw"),
             (Any, memoryview(b"raw"), b"raw"),
             (Iterator[bytes], iter([b"a", b"b"]), b"ab"),
             (io.BytesIO, io.BytesIO(b"file"), b"file"),

@@ -66,6 +66,38 @@ def test_text_is_decoded_as_the_answer_says(side, serve):
 
 
 @pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b'\xef\xbb\xbf{"a": "\xc3\xbc"}', "application/json"),
+        (b'{"a": "\xfc"}', "application/json; charset=latin-1"),
+        ('{"a": "ü"}'.encode(), "application/json; charset=UTF-8"),
+    ],
+)
+def test_json_is_read_in_the_encoding_that_it_is_in(side, serve, body, content_type):
+    client = api.APIClient(base_url=serve(answer(body, content_type=content_type)).url)
+    assert side.call(client, dict) == {"a": "ü"}
+
+
+def test_json_of_undecodable_bytes_is_a_mismatch(side, serve):
+    client = api.APIClient(base_url=serve(answer(b'{"a": "\xfc"}')).url)
+    with pytest.raises(api.ResponseValidationError):
+        side.call(client, dict)
+
+
+def test_an_event_stream_that_was_not_declared_is_refused_unread(side, serve):
+    from tests.servers import EVENT_STREAM, Connection
+
+    async def stream(connection: Connection) -> None:
+        await connection.send(EVENT_STREAM)
+        await connection.until_client_closes()
+
+    server = serve(stream)
+    with pytest.raises(api.UnexpectedContentType, match="declare the endpoint with streaming_response=True"):
+        side.call(api.APIClient(base_url=server.url), dict)
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize(
     ("result_type", "body", "message"),
     [
         (User, b'{"nam": "x"}', 'is not User: name: Field required: {"nam": "x"}'),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
+from typing import Annotated
 
 import anyio
 import anyio.lowlevel
@@ -49,14 +52,13 @@ def test_the_request_asks_for_an_event_stream_that_is_not_cached(side, serve):
     assert request.header("Cache-Control") == "no-store"
 
 
-def test_what_the_client_says_of_accept_and_caching_stands(side, serve):
+@pytest.mark.parametrize("accept", ["text/event-stream;v=2", "*/*"])
+def test_what_the_client_says_of_accept_and_caching_stands(side, serve, accept):
     server = serve(events("a"))
-    client = api.APIClient(
-        base_url=server.url, headers={"accept": "text/event-stream;v=2", "Cache-Control": "no-cache"}
-    )
+    client = api.APIClient(base_url=server.url, headers={"accept": accept, "Cache-Control": "no-cache"})
     side.read(client, str)
     (request,) = server.requests
-    assert request.header("Accept") == "text/event-stream;v=2"
+    assert request.header("Accept") == accept
     assert request.header("Cache-Control") == "no-cache"
 
 
@@ -67,7 +69,7 @@ def test_what_a_call_says_of_accept_and_caching_stands(serve):
     def stream(headers: dict[str, str], *, result: Iterator[str]) -> Iterator[str]:
         return result
 
-    list(stream({"accept": "*/*", "cache-control": "max-age=1"}))
+    list(stream({"Accept": "*/*", "cache-control": "max-age=1"}))
     (request,) = server.requests
     assert request.header("Accept") == "*/*"
     assert request.header("Cache-Control") == "max-age=1"
@@ -133,6 +135,62 @@ def test_a_compressed_error_body_is_decoded(side, serve):
     reading = side.read(client_of(server), str)
     assert reading.error.response.text == "too bad"
     assert reading.error.response.elapsed.total_seconds() > 0
+
+
+def test_an_error_of_a_mock_transport_raises_too(side):
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(500, content=b"oops"))
+    reading = side.read(api.APIClient("http://test", transport=transport, async_transport=transport), str)
+    assert isinstance(reading.error, api.HTTPStatusError)
+    assert reading.error.response.text == "oops"
+
+
+def test_a_stream_of_a_mock_transport_is_read(side):
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(200, content=b"data: a\n\n", headers={"Content-Type": "text/event-stream"})
+    )
+    reading = side.read(api.APIClient("http://test", transport=transport, async_transport=transport), str)
+    assert (reading.items, reading.error) == (["a"], None)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
+def test_a_body_that_is_not_encoded_as_it_says_leaves_nothing(side, serve, status):
+    async def send_no_gzip(connection: Connection) -> None:
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"
+        await connection.send(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"not gzip at all"))
+        await connection.until_client_closes()
+
+    server = serve(send_no_gzip)
+    reading = side.read(client_of(server), str)
+    assert isinstance(reading.error, api.StreamInterrupted if status == "200 OK" else api.HTTPStatusError)
+    gc.collect()
+    server.wait_until_closed()
+
+
+def test_a_redirect_that_is_not_followed_is_named(side, serve):
+    server = serve(answer(b"", status="307 Temporary Redirect", headers="Location: /there\r\n"))
+    reading = side.read(api.APIClient(base_url=server.url, follow_redirects=False), str)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert "it is a redirect" in str(reading.error)
+
+
+@pytest.mark.parametrize("raised", [StopIteration, StopAsyncIteration])
+def test_a_validator_cannot_end_a_stream(side, serve, raised):
+    def validate(value: int) -> int:
+        if value == 2:
+            raise raised("odd")
+        return value
+
+    reading = side.read(client_of(serve(events("1", "2", "3"))), Annotated[int, pydantic.AfterValidator(validate)])
+    assert reading.items == [1]
+    assert isinstance(reading.error, RuntimeError)
+
+
+def test_a_validators_own_connection_trouble_is_not_the_streams(side, serve):
+    def validate(value: int) -> int:
+        raise httpx2.ReadError("elsewhere")
+
+    reading = side.read(client_of(serve(events("1"))), Annotated[int, pydantic.AfterValidator(validate)])
+    assert isinstance(reading.error, httpx2.ReadError)
 
 
 def test_no_more_than_a_mebibyte_of_an_error_is_read(side, serve):
@@ -274,7 +332,7 @@ def test_a_stream_cut_short_raises_after_what_came(side, serve, handler):
     assert reading.error.items_received == 1
     assert reading.error.last_event_id == "5"
     assert isinstance(reading.error.__cause__, httpx2.RequestError)
-    assert "cut short after 1 items" in str(reading.error)
+    assert "cut short after 1 item:" in str(reading.error)
     server.wait_until_closed()
 
 
@@ -439,6 +497,69 @@ class TestSynchronousStreams:
             failing()
         server.wait_until_closed()
 
+    def test_a_stream_outlives_its_client(self, serve):
+        received = threading.Event()
+
+        async def send_after_receipt(connection: Connection) -> None:
+            await connection.send(EVENT_STREAM + chunk(b"data: a\n\n"))
+            await asyncio.to_thread(received.wait, 10)
+            await connection.send(chunk(b"data: b\n\n") + END)
+
+        def open_stream() -> Iterator[str]:
+            @client_of(serve(send_after_receipt)).get("/", streaming_response=True)
+            def stream(*, result: Iterator[str]) -> Iterator[str]:
+                return result
+
+            return stream()
+
+        stream = open_stream()
+        assert next(stream) == "a"
+        gc.collect()
+        received.set()
+        assert list(stream) == ["b"]
+
+    def test_a_second_reader_is_refused_and_the_first_reads_on(self, serve):
+        release = threading.Event()
+
+        async def send_after_release(connection: Connection) -> None:
+            await connection.send(EVENT_STREAM)
+            await asyncio.to_thread(release.wait, 10)
+            await connection.send(chunk(b"data: a\n\n") + END)
+
+        @client_of(serve(send_after_release)).get("/", streaming_response=True)
+        def stream(*, result: Iterator[str]) -> Iterator[str]:
+            return result
+
+        opened, items = stream(), []
+        reader = threading.Thread(target=lambda: items.extend(opened))
+        reader.start()
+        while not opened._body.is_waiting:
+            pass
+        with pytest.raises(RuntimeError, match="another thread is reading this stream"):
+            next(opened)
+        release.set()
+        reader.join(10)
+        assert items == ["a"]
+
+    def test_a_fork_leaves_the_stream_to_the_parent(self, stream_events):
+        stream = stream_events()
+        assert next(stream) == "a"
+        reader = threading.Thread(target=lambda: list(stream))
+        reader.start()
+        while not stream._body.is_waiting:
+            pass
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: of forks while threads run
+            child = os.fork()
+        if child == 0:
+            stream.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert stream._body.is_waiting
+        stream.close()
+        reader.join(10)
+        assert not reader.is_alive()
+
     def test_closing_in_another_thread_ends_the_waiting(self, stream_events, server):
         stream = stream_events()
         items = []
@@ -452,7 +573,7 @@ class TestSynchronousStreams:
         reader = threading.Thread(target=read)
         reader.start()
         assert first_came.wait(10)
-        while not stream._body._is_waiting():
+        while not stream._body.is_waiting:
             pass
         stream.close()
         reader.join(10)
@@ -519,6 +640,69 @@ class TestAsynchronousStreams:
 
         run(main)
 
+    def test_a_stream_outlives_its_client(self, run, serve):
+        received = threading.Event()
+
+        async def send_after_receipt(connection: Connection) -> None:
+            await connection.send(EVENT_STREAM + chunk(b"data: a\n\n"))
+            await asyncio.to_thread(received.wait, 10)
+            await connection.send(chunk(b"data: b\n\n") + END)
+
+        async def open_stream() -> AsyncIterator[str]:
+            @client_of(serve(send_after_receipt)).get("/", streaming_response=True)
+            async def stream(*, result: AsyncIterator[str]) -> AsyncIterator[str]:
+                return result
+
+            return await stream()
+
+        async def main() -> None:
+            stream = await open_stream()
+            assert await anext(stream) == "a"
+            gc.collect()
+            received.set()
+            assert [item async for item in stream] == ["b"]
+
+        run(main)
+
+    def test_a_second_reader_is_refused_and_the_first_reads_on(self, run, serve):
+        release = threading.Event()
+
+        async def send_after_release(connection: Connection) -> None:
+            await connection.send(EVENT_STREAM)
+            await asyncio.to_thread(release.wait, 10)
+            await connection.send(chunk(b"data: a\n\n") + END)
+
+        @client_of(serve(send_after_release)).get("/", streaming_response=True)
+        async def stream(*, result: AsyncIterator[str]) -> AsyncIterator[str]:
+            return result
+
+        async def main() -> None:
+            opened, items = await stream(), []
+
+            async def read() -> None:
+                async for item in opened:
+                    items.append(item)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                while not opened._body.is_waiting:
+                    await anyio.lowlevel.checkpoint()
+                with pytest.raises(RuntimeError, match="another task is reading this stream"):
+                    await anext(opened)
+                release.set()
+            assert items == ["a"]
+
+        run(main)
+
+    @pytest.mark.parametrize("attempt", range(10))
+    def test_dropping_a_stream_as_the_last_thing_keeps_what_ended_the_run(self, run, stream_events, attempt):
+        async def main() -> None:
+            async for _ in await stream_events():
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run(main)
+
     def test_closing_in_another_task_ends_the_waiting(self, run, stream_events, server):
         async def main() -> None:
             stream = await stream_events()
@@ -534,7 +718,7 @@ class TestAsynchronousStreams:
                 async with anyio.create_task_group() as group:
                     group.start_soon(read)
                     await first_came.wait()
-                    while not stream._body._is_waiting():
+                    while not stream._body.is_waiting:
                         await anyio.lowlevel.checkpoint()
                     await stream.aclose()
             assert items == ["a"]

@@ -6,7 +6,7 @@ Everything that decides is in the functions that they share.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,18 +15,17 @@ from typing import Any
 import httpx2
 
 from ..event_loop import EventLoop
-from ..exceptions import HTTPStatusError, StreamInterrupted, TransportError, reason
-from ..http_clients import HTTPClients, enable_keepalive, enable_keepalive_async
+from ..exceptions import HTTPStatusError, StreamInterrupted, TransportError, UnexpectedContentType, reason
+from ..http_clients import HTTPClients, checked_headers, enable_keepalive, enable_keepalive_async
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader
 from ..streaming.sse import DEFAULT_MAX_EVENT_SIZE
-from ..streaming.stream import AsyncStream, Stream, check_content_type
+from ..streaming.stream import AsyncStream, Stream, check_content_type, is_event_stream
 from .plan import Plan, Planner
 from .request import build_parts
 from .response import aread_error, read_error
 
 _CLIENT_DEFAULT: Any = object()
-_FORBIDDEN_IN_HEADERS = re.compile(rb"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,16 @@ class Options:
             for name, default in (("idle_timeout", None), ("max_event_size", DEFAULT_MAX_EVENT_SIZE)):
                 if getattr(self, name) != default:
                     raise TypeError(f"{name} is for streams; add streaming_response=True, or leave it out")
-        if self.idle_timeout is not None and not self.idle_timeout > 0:
+        if self.idle_timeout is not None and not _is_number(self.idle_timeout, int, float):
             raise ValueError(f"idle_timeout is {self.idle_timeout!r}; it is a number of seconds above 0, or None")
-        if not self.max_event_size > 0:
+        if not _is_number(self.max_event_size, int):
             raise ValueError(f"max_event_size is {self.max_event_size!r}; it is a number of bytes above 0")
+        if not isinstance(self.streaming_response, bool):
+            raise TypeError(f"streaming_response is {self.streaming_response!r}; it is True or False")
+
+
+def _is_number(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds) and 0 < value < math.inf  # type: ignore[operator]
 
 
 class Endpoint:
@@ -79,11 +84,16 @@ class Endpoint:
         client = self._clients.client()
         request = self._build_request(client, plan, arguments, enable_keepalive)
         with self._transport_errors(request):
-            response = client.send(request, stream=self._options.streaming_response)
+            response = client.send(request, stream=True)
+            if not self._options.streaming_response:
+                if _is_undeclared_stream(plan, response):
+                    response.close()
+                    raise UnexpectedContentType(response)
+                response.read()
         if not self._options.streaming_response:
             result = _complete_result(plan, response)
             return plan.run_body(arguments, result=result, response=response)
-        body = Body(response)
+        body = Body(response, self._clients)
         with _closed_on_error(body):
             if response.status_code >= httpx2.codes.BAD_REQUEST:
                 raise HTTPStatusError(read_error(body, self._timeout(client).read))
@@ -98,11 +108,16 @@ class Endpoint:
         client = await self._clients.async_client()
         request = self._build_request(client, plan, arguments, enable_keepalive_async)
         with self._transport_errors(request):
-            response = await client.send(request, stream=self._options.streaming_response)
+            response = await client.send(request, stream=True)
+            if not self._options.streaming_response:
+                if _is_undeclared_stream(plan, response):
+                    await response.aclose()
+                    raise UnexpectedContentType(response)
+                await response.aread()
         if not self._options.streaming_response:
             result = _complete_result(plan, response)
             return await plan.run_body(arguments, result=result, response=response)
-        body = AsyncBody(response, await EventLoop.running())
+        body = AsyncBody(response, self._clients, await EventLoop.running())
         async with _aclosed_on_error(body):
             if response.status_code >= httpx2.codes.BAD_REQUEST:
                 raise HTTPStatusError(await aread_error(body, self._timeout(client).read))
@@ -117,33 +132,31 @@ class Endpoint:
         arguments: Mapping[str, Any],
         trace: Callable[[str, Mapping[str, Any]], Any],
     ) -> httpx2.Request:
-        name = plan.declaration.name
-        try:
-            parts = build_parts(plan.declaration.path, plan.parameters, arguments)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}") from error
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
         timeout = self._timeout(client).as_dict()
         if self._options.streaming_response:
             timeout["read"] = self._options.idle_timeout
-        request = client.build_request(
-            plan.declaration.method,
-            self._url(parts.path),
-            params=[*parts.query] or None,
-            headers=parts.headers,
-            content=parts.content,
-            extensions={"timeout": timeout, "trace": trace},
-        )
+        try:
+            parts = build_parts(plan.declaration.path, plan.parameters, arguments)
+            headers = checked_headers(parts.headers)
+            request = client.build_request(
+                plan.declaration.method,
+                self._url(parts.path),
+                params=[*parts.query] or None,
+                headers=headers,
+                content=parts.content,
+                extensions={"timeout": timeout, "trace": trace},
+            )
+        except TypeError as error:
+            raise TypeError(f"{plan.declaration.name}: {error}") from error
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise ValueError(f"{plan.declaration.name}: {error}") from error
         if parts.is_json:
             request.headers.setdefault("Content-Type", "application/json")
         if self._options.streaming_response:
-            if request.headers.get("Accept", "*/*") == "*/*" and "accept" not in dict(parts.headers):
+            said_by_caller = "Accept" in headers or "Accept" in self._clients.headers
+            if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
                 request.headers["Accept"] = "text/event-stream"
             request.headers.setdefault("Cache-Control", "no-store")
-        for header, value in request.headers.raw:
-            if _FORBIDDEN_IN_HEADERS.search(value):
-                raise ValueError(f"{name}: the value of the header {header.decode()!r} has a CR, LF or NUL in it")
         return request
 
     def _url(self, path: str) -> httpx2.URL:
@@ -175,6 +188,11 @@ class Endpoint:
             is_idle_timeout = self._options.streaming_response and isinstance(error, httpx2.ReadTimeout)
             exception = StreamInterrupted if is_idle_timeout else TransportError
             raise exception(reason(error, request), request=_request_of(error, request)) from error
+
+
+def _is_undeclared_stream(plan: Plan, response: httpx2.Response) -> bool:
+    """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
+    return plan.result_is_json and is_event_stream(response) and response.status_code < httpx2.codes.BAD_REQUEST
 
 
 def _complete_result(plan: Plan, response: httpx2.Response) -> Any:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..exceptions import type_name
-from ..hydration import base_type
+from ..hydration import base_type, is_structured
 from ..streaming.items import item_decoder
 from ..streaming.stream import AsyncStream, Stream
 from .request import Parameter, PathTemplate, Place, body_serializer, serializer
-from .response import response_decoder
+from .response import is_json, response_decoder
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -88,12 +88,14 @@ class Plan:
         parameters: The caller's parameters that are sent, and where each goes.
         result_type: What `result` declares; of a stream, the type of its items.
         decode: How an event becomes an item of a stream, or else how a complete response becomes the result.
+        result_is_json: Whether a complete response is expected to hold JSON.
     """
 
     declaration: Declaration
     parameters: tuple[Parameter, ...]
     result_type: Any
     decode: Callable[[Any], Any]
+    result_is_json: bool
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The value of each of the caller's parameters, defaults included.
@@ -104,7 +106,8 @@ class Plan:
         try:
             bound = self.declaration.caller_signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.declaration.name} {error}") from None
+            parameters = str(self.declaration.caller_signature.replace(return_annotation=inspect.Signature.empty))
+            raise TypeError(f"{self.declaration.name} {error}; its parameters are {parameters}") from None
         bound.apply_defaults()
         return bound.arguments
 
@@ -206,10 +209,12 @@ def make_plan(declaration: Declaration, namespace: Mapping[str, Any]) -> Plan:
         for name in _sent_parameters(declaration):
             place = _place(declaration, name)
             make_serializer = body_serializer if place is Place.BODY else serializer
-            parameters.append(Parameter(name, place, make_serializer(annotations.get(name, Any))))
+            annotation = annotations.get(name, Any)
+            _check_place(place, annotation)
+            parameters.append(Parameter(name, place, make_serializer(annotation)))
     except TypeError as error:
         raise TypeError(f"{declaration.name}: parameter {name!r}: {error}") from error
-    return Plan(declaration, tuple(parameters), result_type, decode)
+    return Plan(declaration, tuple(parameters), result_type, decode, is_json(result_type))
 
 
 def _complaints(declaration: Declaration) -> Iterator[str]:
@@ -232,11 +237,11 @@ def _complaints(declaration: Declaration) -> Iterator[str]:
         yield f"no parameter fills the path's placeholder {name!r}; add a parameter of that name, or correct the path"
     if "data" in parameters and _place(declaration, "data") is Place.BODY and method in _METHODS_WITHOUT_BODY:
         yield (
-            f"parameter 'data' is a body, which a {method} request has not; "
+            f"parameter 'data' is a body, which {method} requests do not have; "
             "send it as query, or declare the endpoint with post, put or patch"
         )
     if declaration.streaming and method in _METHODS_WITHOUT_STREAM:
-        yield f"the answer to a {method} request is no stream; declare the endpoint without streaming_response=True"
+        yield f"the answer to {method} requests is no stream; declare the endpoint without streaming_response=True"
 
 
 def _result_type(declaration: Declaration, annotation: Any) -> Any:
@@ -281,6 +286,14 @@ def _place(declaration: Declaration, name: str) -> Place:
     return Place.PATH if name in declaration.path.names else _PLACES.get(name, Place.QUERY)
 
 
+def _check_place(place: Place, annotation: Any) -> None:
+    if place in (Place.PATH, Place.QUERY) and is_structured(annotation):
+        raise TypeError(
+            f"{type_name(annotation)} is no single value for a {place.value}; name the parameter 'data' "
+            "to send it as the body, or 'query' to send its fields as query parameters"
+        )
+
+
 def _resolved_annotations(declaration: Declaration, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """The annotations of the caller's parameters and of `result`, forward references resolved."""
     parameters = declaration.signature.parameters
@@ -296,11 +309,13 @@ def _resolved_annotations(declaration: Declaration, namespace: Mapping[str, Any]
             dict(namespace),
             include_extras=True,
         )
-    except NameError as error:
+    except (NameError, AttributeError) as error:
         raise UnresolvedAnnotation(
             f"{declaration.name}: an annotation cannot be resolved: {error}; "
             "import or define the name where the function is defined, and not under `if TYPE_CHECKING:`"
         ) from error
+    except SyntaxError as error:
+        raise TypeError(f"{declaration.name}: an annotation cannot be read: {error}") from error
 
 
 def _enclosing_scopes(function: types.FunctionType, frame: types.FrameType | None) -> Sequence[types.FrameType]:

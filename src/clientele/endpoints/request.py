@@ -1,7 +1,7 @@
 """From a call's arguments to what is sent: path, query, headers, body.
 
 Values are written as Pydantic writes them in JSON mode, by the serializer of the parameter's annotation. Nothing here
-knows a URL's host or an HTTP client: httpx2 adds those, and what was set for the whole client.
+knows a URL's host or sends anything: httpx2 does, and adds what was set for the whole client.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, quote
 
+import httpx2
 import pydantic_core
 
 from ..hydration import base_type, type_adapter
@@ -112,8 +113,10 @@ def serializer(annotation: Any) -> Serialize:
     Raises:
         TypeError: Pydantic can make nothing of the annotation.
     """
-    dump_python = type_adapter(annotation).dump_python
-    return lambda value: dump_python(value, mode="json", by_alias=True, warnings=False, polymorphic_serialization=True)
+    dump_python = type_adapter(Any if _is_unknown_mapping(annotation) else annotation).dump_python
+    return lambda value: dump_python(
+        _as_dict(value), mode="json", by_alias=True, warnings=False, polymorphic_serialization=True
+    )
 
 
 def body_serializer(annotation: Any) -> Serialize:
@@ -122,8 +125,9 @@ def body_serializer(annotation: Any) -> Serialize:
     Raises:
         TypeError: Pydantic can make nothing of the annotation.
     """
-    dump_json = type_adapter(Any if _is_byte_stream(annotation) else annotation).dump_json
-    return lambda value: dump_json(value, by_alias=True, warnings=False, polymorphic_serialization=True)
+    is_opaque = _is_bytes_like(annotation) or _is_unknown_mapping(annotation)
+    dump_json = type_adapter(Any if is_opaque else annotation).dump_json
+    return lambda value: dump_json(_as_dict(value), by_alias=True, warnings=False, polymorphic_serialization=True)
 
 
 def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> RequestParts:
@@ -145,6 +149,8 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
         try:
             match parameter.place:
                 case Place.PATH:
+                    if value is None:
+                        raise ValueError(f"path parameter {name!r} is None; pass a value that names something")
                     path_values[name] = _text(parameter.serialize(value))
                 case Place.QUERY:
                     parts.query += _texts(name, parameter.serialize(value))
@@ -172,8 +178,6 @@ def _fill(pieces: Iterable[tuple[str, str | None]], values: Mapping[str, str]) -
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if value is None:
-        return ""
     if isinstance(value, bool | int | float):
         return pydantic_core.to_json(value).decode()
     raise _Unsendable(f"a single value is needed here, not a {type(value).__name__}")
@@ -200,7 +204,24 @@ def _body(value: Any, serialize: Serialize) -> tuple[Content, bool]:
     return serialize(value), True
 
 
-def _is_byte_stream(annotation: Any) -> bool:
+def _as_dict(value: Any) -> Any:
+    """Any mapping as a `dict`, the one mapping that Pydantic writes whatever the annotation says."""
+    if isinstance(value, httpx2.QueryParams):
+        return {name: value.get_list(name) for name in value}
+    return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
+
+
+def _is_bytes_like(annotation: Any) -> bool:
+    return _is_subclass(annotation, bytearray, memoryview, Iterator, AsyncIterable, io.IOBase, typing.IO)
+
+
+def _is_unknown_mapping(annotation: Any) -> bool:
+    """Whether it is a class of mappings beside those that Pydantic knows."""
+    is_generic = typing.get_origin(base_type(annotation)) is not None
+    return not is_generic and _is_subclass(annotation, Mapping) and not _is_subclass(annotation, dict)
+
+
+def _is_subclass(annotation: Any, *classes: Any) -> bool:
     base = base_type(annotation)
     origin = typing.get_origin(base) or base
-    return isinstance(origin, type) and issubclass(origin, (Iterator, AsyncIterable, io.IOBase, typing.IO))
+    return isinstance(origin, type) and issubclass(origin, classes)

@@ -12,6 +12,7 @@ An empty body is `None` for every type that has `None` among its members.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import math
 import time
@@ -22,7 +23,7 @@ import httpx2
 import pydantic
 
 from ..exceptions import ResponseValidationError
-from ..hydration import accepts_none, base_type, json_decoder, text_decoder, type_adapter, union_members
+from ..hydration import accepts_none, base_type, text_decoder, type_adapter, union_members
 from ..streaming.body import AsyncBody, Body
 
 MAX_ERROR_BODY_SIZE = 1024 * 1024
@@ -58,6 +59,11 @@ def response_decoder(annotation: Any) -> DecodeResponse:
     return decode_response
 
 
+def is_json(annotation: Any) -> bool:
+    """Whether a result of this type is made of JSON, and not the text, the bytes or the response itself."""
+    return base_type(_without_none(annotation)) not in (str, bytes, httpx2.Response)
+
+
 def _content_decoder(annotation: Any) -> DecodeResponse:
     unparsed = _without_none(annotation)
     base = base_type(unparsed)
@@ -69,8 +75,15 @@ def _content_decoder(annotation: Any) -> DecodeResponse:
     if base is bytes:
         from_bytes = type_adapter(unparsed).validate_python
         return lambda response: from_bytes(response.content)
-    from_json = json_decoder(annotation)
-    return lambda response: from_json(response.content)
+    validate_json = type_adapter(annotation).validate_json
+    return lambda response: validate_json(_json_of(response))
+
+
+def _json_of(response: httpx2.Response) -> bytes | str:
+    """The content, as text only where it says that it is not in UTF-8 (RFC 8259, section 8.1)."""
+    if (response.charset_encoding or "utf-8").lower() in ("utf-8", "utf8", "us-ascii"):
+        return response.content.removeprefix(codecs.BOM_UTF8)
+    return response.text
 
 
 def _without_none(annotation: Any) -> Any:
@@ -136,5 +149,6 @@ class _ErrorContent:
             history=self._response.history,
             default_encoding=self._response.default_encoding,
         )
-        response.elapsed = self._response.elapsed
+        with contextlib.suppress(RuntimeError):  # httpx2's way of saying that it was not measured
+            response.elapsed = self._response.elapsed
         return response

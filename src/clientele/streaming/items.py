@@ -78,15 +78,16 @@ class ItemReader(Iterator[T], Generic[T]):
                 items_received=self.items_received,
                 last_event_id=self.last_event_id,
             ) from error
-        except StopIteration as error:  # of a validator's own; it would pass for the end of the events
-            raise RuntimeError(f"the validation of a {type_name(self._item_type)} raised StopIteration") from error
+        except (StopIteration, StopAsyncIteration) as error:  # a validator's; it would pass for the end of the events
+            raise RuntimeError(f"a validator of {type_name(self._item_type)} raised {error!r}") from error
         self.items_received += 1
         return item
 
     def interrupted(self, reason: str) -> StreamInterrupted:
         """The exception for a stream that was cut short here."""
+        items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
         return StreamInterrupted(
-            f"the stream was cut short after {self.items_received} items: {reason}",
+            f"the stream was cut short after {items}: {reason}",
             request=self._response.request,
             response=self._response,
             items_received=self.items_received,

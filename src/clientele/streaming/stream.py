@@ -57,20 +57,25 @@ class Stream(Iterator[T], Generic[T]):
         return self
 
     def __next__(self) -> T:
+        if self._body.is_waiting:
+            raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
                 for item in self._reader:
                     return item
-                self._reader.receive(next(self._body))
-        except httpx2.RequestError as error:
-            if not self._body.is_closed:  # otherwise another thread closed it, which is no error
-                self.close()
-                raise self._reader.interrupted(reason(error, self.response.request)) from error
+                self._receive()
         except BaseException:
             self.close()
             raise
         self.close()
         raise StopIteration
+
+    def _receive(self) -> None:
+        try:
+            self._reader.receive(next(self._body))
+        except httpx2.RequestError as error:
+            if not self._body.is_closed:  # otherwise another thread closed it, which is no error
+                raise self._reader.interrupted(reason(error, self.response.request)) from error
 
     def close(self) -> None:
         """Close the stream and its response. Closing it again does nothing."""
@@ -112,20 +117,25 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        if self._body.is_waiting:
+            raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
                 for item in self._reader:
                     return item
-                self._reader.receive(await anext(self._body))
-        except httpx2.RequestError as error:
-            if not self._body.is_closed:  # otherwise another task closed it, which is no error
-                await self.aclose()
-                raise self._reader.interrupted(reason(error, self.response.request)) from error
+                await self._receive()
         except BaseException:
             await self.aclose()
             raise
         await self.aclose()
         raise StopAsyncIteration
+
+    async def _receive(self) -> None:
+        try:
+            self._reader.receive(await anext(self._body))
+        except httpx2.RequestError as error:
+            if not self._body.is_closed:  # otherwise another task closed it, which is no error
+                raise self._reader.interrupted(reason(error, self.response.request)) from error
 
     async def aclose(self) -> None:
         """Close the stream and its response. Closing it again does nothing."""
@@ -140,12 +150,17 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         await self.aclose()
 
 
+def is_event_stream(response: httpx2.Response) -> bool:
+    """Whether the response's media type is `text/event-stream`."""
+    media_type: str = response.headers.get("Content-Type", "").partition(";")[0]
+    return media_type.strip().lower() == "text/event-stream"
+
+
 def check_content_type(response: httpx2.Response) -> None:
-    """Refuse a response that is no event stream.
+    """Refuse a response that is neither an event stream nor an empty one (status 204).
 
     Raises:
-        UnexpectedContentType: The media type is not `text/event-stream`, and the response is not an empty one (204).
+        UnexpectedContentType: The media type is not `text/event-stream`.
     """
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != "text/event-stream" and response.status_code != httpx2.codes.NO_CONTENT:
+    if not is_event_stream(response) and response.status_code != httpx2.codes.NO_CONTENT:
         raise UnexpectedContentType(response)
