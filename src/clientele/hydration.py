@@ -61,16 +61,39 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if is_union else ()
 
 
-def is_structured(annotation: Any) -> bool:
-    """Whether the values are models, dataclasses, typed dicts or other mappings: many values under one name."""
+def is_written_as_object(annotation: Any) -> bool:
+    """Whether the values are written as JSON objects: models, dataclasses, typed dicts, mappings without a serializer.
+
+    Raises:
+        TypeError: Pydantic can make nothing of the annotation.
+    """
+    if not _has_fields(annotation):
+        return False
+    try:
+        schema = type_adapter(annotation).json_schema(mode="serialization")
+    except pydantic.PydanticUserError:  # there are types that can be written and have no schema
+        return False
+    return _is_object(schema, schema.get("$defs", {}))
+
+
+def _has_fields(annotation: Any) -> bool:
+    """Whether it is a class of values with fields or keys, and nothing (a serializer, say) is annotated to it."""
+    if typing.get_origin(annotation) is Annotated:
+        return False
     base = base_type(annotation)
-    origin = typing.get_origin(base) or base
     if members := union_members(base):
-        return any(map(is_structured, members))
+        return any(map(_has_fields, members))
+    origin = typing.get_origin(base) or base
     if not isinstance(origin, type):
         return False
-    is_model = issubclass(origin, (pydantic.BaseModel, Mapping)) or dataclasses.is_dataclass(origin)
-    return is_model or typing.is_typeddict(origin) or hasattr(origin, "__required_keys__")
+    is_typed_dict = hasattr(origin, "__required_keys__")  # typing's, or typing_extensions'
+    return is_typed_dict or dataclasses.is_dataclass(origin) or issubclass(origin, (pydantic.BaseModel, Mapping))
+
+
+def _is_object(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
+    return schema.get("type") == "object" or any(_is_object(each, definitions) for each in schema.get("anyOf", ()))
 
 
 def text_decoder(annotation: Any) -> Callable[[str], Any]:

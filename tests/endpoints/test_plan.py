@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import httpx2
@@ -188,6 +188,21 @@ def test_a_value_of_many_fields_is_refused_as_a_query_parameter(structured):
         return result
 
     assert "name the parameter 'data'" in refusal(client.post("/"), add)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (pydantic.RootModel[str], pydantic.RootModel[str]("a")),
+        (Annotated[Model, pydantic.PlainSerializer(lambda model: f"x:{model.x}")], Model(x=1)),
+        (Callable[[], str] | str, "a"),
+    ],
+)
+def test_a_value_that_is_written_as_one_is_taken_as_a_query_parameter(annotation, value):
+    def find(by, *, result: None) -> None: ...
+
+    find.__annotations__["by"] = annotation
+    assert answering(None).get("/")(find)(value) is None
 
 
 def test_bytes_as_the_items_of_an_event_stream_are_refused():

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..exceptions import type_name
-from ..hydration import base_type, is_structured
+from ..hydration import base_type, is_written_as_object
 from ..streaming.items import item_decoder
 from ..streaming.stream import AsyncStream, Stream
 from .request import Parameter, PathTemplate, Place, body_serializer, serializer
@@ -287,7 +287,7 @@ def _place(declaration: Declaration, name: str) -> Place:
 
 
 def _check_place(place: Place, annotation: Any) -> None:
-    if place in (Place.PATH, Place.QUERY) and is_structured(annotation):
+    if place in (Place.PATH, Place.QUERY) and is_written_as_object(annotation):
         raise TypeError(
             f"{type_name(annotation)} is no single value for a {place.value}; name the parameter 'data' "
             "to send it as the body, or 'query' to send its fields as query parameters"
