@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 import trio
@@ -292,6 +293,25 @@ def test_a_connection_that_fails_to_close_is_logged_and_does_not_hide_others(cap
         asyncio.run(main())
     assert sorted(done) == ["failing", "fine"]
     assert "closing" in caplog.text
+
+
+def test_a_closing_that_is_cancelled_does_not_keep_the_rest_open():
+    from clientele.event_loop import EventLoop
+
+    closed = []
+
+    class Slow:
+        async def aclose(self) -> None:
+            closed.append(self)
+            await anyio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        event_loop = await EventLoop.running()
+        for _ in range(5):
+            event_loop.close_at_shutdown(Slow())
+
+    trio.run(main)
+    assert len(closed) == 5
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)

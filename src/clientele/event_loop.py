@@ -12,6 +12,9 @@ generator that was started in them (PEP 525). One such generator waits in each l
 
 The loops finish all of them at once, though, and generators inside one another get in each other's way then. Those that
 httpx2 reads a response with are therefore started `unseen`, and finished here, in their order.
+
+A loop that was closed by hand, without the shutdown that `asyncio.run` ends with, takes its connections along: they
+are closed when they are collected, and asyncio warns of them in development mode.
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ class EventLoop:
             RuntimeError: No event loop is running.
         """
         loop = _running_loop()
-        if loop not in _event_loops:
+        if loop not in _event_loops or _event_loops[loop].process != os.getpid():
             _event_loops[loop] = cls()
             await anext(_event_loops[loop]._shutdown)
             await _shut_down_closed_loops()
@@ -209,9 +212,14 @@ def _without_generator_hooks(begun: list[AsyncGenerator[Any, Any]]) -> Generator
 
 
 async def _close_all(closables: set[AsyncClosable]) -> None:
+    cancellation: BaseException | None = None
     while closables:
         closable = closables.pop()
         try:
             await closable.aclose()
         except Exception:  # nobody waits for this closing, so nobody could be told
             logger.debug("closing %r failed", closable, exc_info=True)
+        except BaseException as error:  # trio ends its runs in a cancelled scope; the rest is closed all the same
+            cancellation = error
+    if cancellation is not None:
+        raise cancellation

@@ -45,6 +45,7 @@ _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlen
 
 _REASONS: dict[type[Exception], str] = {
     httpx2.RequestError: "the request failed",
+    httpx2.StreamError: "somebody else read or closed its response",
     httpx2.ConnectTimeout: "no connection",
     httpx2.ReadTimeout: "no byte from the server",
     httpx2.WriteTimeout: "the server took no byte",
@@ -256,12 +257,12 @@ class EventTooLarge(StreamError):
         )
 
 
-def reason(error: httpx2.RequestError, request: httpx2.Request) -> str:
+def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Request) -> str:
     """What went wrong with a connection, in words."""
     kind = next(kind for kind in type(error).__mro__ if kind in _REASONS)
     words, timeout = _REASONS[kind], _TIMEOUTS.get(kind)
     if timeout is not None:
-        return f"{words} within {request.extensions['timeout'][timeout]} s"
+        return f"{words} within {request.extensions.get('timeout', {}).get(timeout)} s"
     # What could not be written is quoted by the library below; it may be a header, and a secret.
     detail = "" if isinstance(error, httpx2.LocalProtocolError) else excerpt(str(error))
     return f"{words}: {detail}" if detail else words

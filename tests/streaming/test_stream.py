@@ -166,6 +166,17 @@ def test_a_body_that_is_not_encoded_as_it_says_leaves_nothing(side, serve, statu
     server.wait_until_closed()
 
 
+def test_an_error_behind_an_auth_flow_with_requests_of_its_own_raises(side, serve):
+    class Auth(httpx2.Auth):
+        def auth_flow(self, request):
+            yield httpx2.Request(request.method, request.url)
+
+    server = serve(answer(b"no", status="403 Forbidden", content_type="text/plain"))
+    reading = side.read(api.APIClient(base_url=server.url, auth=Auth()), str)
+    assert isinstance(reading.error, api.HTTPStatusError)
+    assert reading.error.response.text == "no"
+
+
 def test_a_redirect_that_is_not_followed_is_named(side, serve):
     server = serve(answer(b"", status="307 Temporary Redirect", headers="Location: /there\r\n"))
     reading = side.read(api.APIClient(base_url=server.url, follow_redirects=False), str)
@@ -467,6 +478,12 @@ class TestSynchronousStreams:
         server.wait_until_closed()
         stream.close()
         assert next(stream, None) is None
+
+    def test_a_stream_whose_response_was_closed_by_somebody_else_is_interrupted(self, stream_events):
+        stream = stream_events()
+        stream.response.close()
+        with pytest.raises(api.StreamInterrupted, match="somebody else read or closed its response"):
+            next(stream)
 
     def test_dropping_an_unread_stream_closes_the_connection(self, stream_events, server):
         stream_events()

@@ -97,7 +97,7 @@ def read_error(body: Body, timeout: float | None) -> httpx2.Response:
 
     Parameters:
         body: The response's body.
-        timeout: How long to read, in seconds; `None` for as long as it takes.
+        timeout: No wait for bytes is longer, and none begins after this time, in seconds; `None` for no limit.
 
     Returns:
         The same response with as much of its body as came in time, and no more than `MAX_ERROR_BODY_SIZE`.
@@ -127,7 +127,7 @@ class _ErrorContent:
 
     def __init__(self, response: httpx2.Response, timeout: float | None) -> None:
         # A stream waits for ever, its error does not. The transport looks up the timeout when the body is first read.
-        response.request.extensions["timeout"]["read"] = timeout
+        response.request.extensions.setdefault("timeout", {})["read"] = timeout
         self._response = response
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._content = bytearray()

@@ -73,7 +73,7 @@ class Stream(Iterator[T], Generic[T]):
     def _receive(self) -> None:
         try:
             self._reader.receive(next(self._body))
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, httpx2.StreamError) as error:
             if not self._body.is_closed:  # otherwise another thread closed it, which is no error
                 raise self._reader.interrupted(reason(error, self.response.request)) from error
 
@@ -133,7 +133,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     async def _receive(self) -> None:
         try:
             self._reader.receive(await anext(self._body))
-        except httpx2.RequestError as error:
+        except (httpx2.RequestError, httpx2.StreamError) as error:
             if not self._body.is_closed:  # otherwise another task closed it, which is no error
                 raise self._reader.interrupted(reason(error, self.response.request)) from error
 
