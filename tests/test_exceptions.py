@@ -131,7 +131,7 @@ def make_exceptions() -> list[api.APIException]:
         api.ResponseValidationError(response, expected=int, validation_error=caught.value),
         api.StreamInterrupted("cut", request=request, **place),
         api.StreamDecodeError(event=api.ServerSentEvent("x"), expected=int, validation_error=caught.value, **place),
-        api.UnexpectedContentType(response),
+        api.UnexpectedContentType(response, cure="declare it so"),
         api.EventTooLarge(max_event_size=5, **place),
     ]
 

@@ -204,6 +204,10 @@ class StreamDecodeError(StreamError):
 class UnexpectedContentType(StreamError):
     """A stream was declared and something else came, or the other way round.
 
+    Parameters:
+        response: The response.
+        cure: What was expected, and what to do.
+
     Attributes:
         content_type: The response's `Content-Type`, `""` where it has none.
     """
@@ -211,21 +215,9 @@ class UnexpectedContentType(StreamError):
     response: httpx2.Response
     status_code: int
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, *, cure: str) -> None:
         self.content_type: str = response.headers.get("Content-Type", "")
         found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
-        if self.content_type.partition(";")[0].strip().lower() == "text/event-stream":
-            cure = (
-                "which is a stream; declare the endpoint with streaming_response=True, "
-                "and its result as AsyncIterator[T] or Iterator[T]"
-            )
-        elif response.is_redirect:
-            cure = "where text/event-stream was expected; it is a redirect, and the client follows none"
-        else:
-            cure = (
-                "where text/event-stream was expected; "
-                "if this endpoint answers all at once, declare it without streaming_response=True"
-            )
         super().__init__(
             f"the answer (status {response.status_code}) has {found}, {cure}",
             request=response.request,

@@ -49,6 +49,12 @@ def base_type(annotation: Any) -> Any:
             return annotation
 
 
+def class_of(annotation: Any) -> Any:
+    """The class under all that `base_type` looks under, and without its type arguments."""
+    base = base_type(annotation)
+    return typing.get_origin(base) or base
+
+
 def accepts_none(annotation: Any) -> bool:
     """Whether `None` is one of the annotation's types."""
     annotation = base_type(annotation)
@@ -80,10 +86,9 @@ def _has_fields(annotation: Any) -> bool:
     """Whether it is a class of values with fields or keys, and nothing (a serializer, say) is annotated to it."""
     if typing.get_origin(annotation) is Annotated:
         return False
-    base = base_type(annotation)
-    if members := union_members(base):
+    if members := union_members(base_type(annotation)):
         return any(map(_has_fields, members))
-    origin = typing.get_origin(base) or base
+    origin = class_of(annotation)
     if not isinstance(origin, type):
         return False
     is_typed_dict = hasattr(origin, "__required_keys__")  # typing's, or typing_extensions'

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import httpx2
 import pydantic
 import pytest
-from tests.servers import END, EVENT_STREAM, Connection, answer, chunk, events
+from tests.servers import END, EVENT_STREAM, Connection, Handler, answer, chunk, events
 from tests.sides import RUNNERS
 
 from clientele import api
@@ -437,6 +437,17 @@ def test_a_stream_that_was_read_gives_its_connection_back(side, serve):
     assert server.connections == 1
 
 
+def pausing(released: threading.Event, *, before: bytes, after: bytes) -> Handler:
+    """Send a stream in two parts, the second when it is released."""
+
+    async def send(connection: Connection) -> None:
+        await connection.send(EVENT_STREAM + before)
+        await asyncio.to_thread(released.wait, 10)
+        await connection.send(after)
+
+    return send
+
+
 class TestSynchronousStreams:
     @pytest.fixture
     def server(self, serve):
@@ -516,11 +527,7 @@ class TestSynchronousStreams:
 
     def test_a_stream_outlives_its_client(self, serve):
         received = threading.Event()
-
-        async def send_after_receipt(connection: Connection) -> None:
-            await connection.send(EVENT_STREAM + chunk(b"data: a\n\n"))
-            await asyncio.to_thread(received.wait, 10)
-            await connection.send(chunk(b"data: b\n\n") + END)
+        send_after_receipt = pausing(received, before=chunk(b"data: a\n\n"), after=chunk(b"data: b\n\n") + END)
 
         def open_stream() -> Iterator[str]:
             @client_of(serve(send_after_receipt)).get("/", streaming_response=True)
@@ -537,11 +544,7 @@ class TestSynchronousStreams:
 
     def test_a_second_reader_is_refused_and_the_first_reads_on(self, serve):
         release = threading.Event()
-
-        async def send_after_release(connection: Connection) -> None:
-            await connection.send(EVENT_STREAM)
-            await asyncio.to_thread(release.wait, 10)
-            await connection.send(chunk(b"data: a\n\n") + END)
+        send_after_release = pausing(release, before=b"", after=chunk(b"data: a\n\n") + END)
 
         @client_of(serve(send_after_release)).get("/", streaming_response=True)
         def stream(*, result: Iterator[str]) -> Iterator[str]:
@@ -659,11 +662,7 @@ class TestAsynchronousStreams:
 
     def test_a_stream_outlives_its_client(self, run, serve):
         received = threading.Event()
-
-        async def send_after_receipt(connection: Connection) -> None:
-            await connection.send(EVENT_STREAM + chunk(b"data: a\n\n"))
-            await asyncio.to_thread(received.wait, 10)
-            await connection.send(chunk(b"data: b\n\n") + END)
+        send_after_receipt = pausing(received, before=chunk(b"data: a\n\n"), after=chunk(b"data: b\n\n") + END)
 
         async def open_stream() -> AsyncIterator[str]:
             @client_of(serve(send_after_receipt)).get("/", streaming_response=True)
@@ -683,11 +682,7 @@ class TestAsynchronousStreams:
 
     def test_a_second_reader_is_refused_and_the_first_reads_on(self, run, serve):
         release = threading.Event()
-
-        async def send_after_release(connection: Connection) -> None:
-            await connection.send(EVENT_STREAM)
-            await asyncio.to_thread(release.wait, 10)
-            await connection.send(chunk(b"data: a\n\n") + END)
+        send_after_release = pausing(release, before=b"", after=chunk(b"data: a\n\n") + END)
 
         @client_of(serve(send_after_release)).get("/", streaming_response=True)
         async def stream(*, result: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -26,6 +26,10 @@ from .request import build_parts
 from .response import aread_error, read_error
 
 _CLIENT_DEFAULT: Any = object()
+_UNDECLARED_STREAM = (
+    "which is a stream; declare the endpoint with streaming_response=True, "
+    "and its result as AsyncIterator[T] or Iterator[T]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,9 @@ class Endpoint:
         request = self._build_request(client, plan, arguments, enable_keepalive)
         with self._transport_errors(request):
             response = client.send(request, stream=True)
-            if not self._options.streaming_response:
-                if _is_undeclared_stream(plan, response):
-                    response.close()
-                    raise UnexpectedContentType(response)
-                response.read()
         if not self._options.streaming_response:
+            with self._transport_errors(request):
+                _read_complete(plan, response)
             result = _complete_result(plan, response)
             return plan.run_body(arguments, result=result, response=response)
         body = Body(response, self._clients)
@@ -109,12 +110,9 @@ class Endpoint:
         request = self._build_request(client, plan, arguments, enable_keepalive_async)
         with self._transport_errors(request):
             response = await client.send(request, stream=True)
-            if not self._options.streaming_response:
-                if _is_undeclared_stream(plan, response):
-                    await response.aclose()
-                    raise UnexpectedContentType(response)
-                await response.aread()
         if not self._options.streaming_response:
+            with self._transport_errors(request):
+                await _aread_complete(plan, response)
             result = _complete_result(plan, response)
             return await plan.run_body(arguments, result=result, response=response)
         body = AsyncBody(response, self._clients, await EventLoop.running())
@@ -188,6 +186,20 @@ class Endpoint:
             is_idle_timeout = self._options.streaming_response and isinstance(error, httpx2.ReadTimeout)
             exception = StreamInterrupted if is_idle_timeout else TransportError
             raise exception(reason(error, request), request=_request_of(error, request)) from error
+
+
+def _read_complete(plan: Plan, response: httpx2.Response) -> None:
+    if _is_undeclared_stream(plan, response):
+        response.close()
+        raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+    response.read()
+
+
+async def _aread_complete(plan: Plan, response: httpx2.Response) -> None:
+    if _is_undeclared_stream(plan, response):
+        await response.aclose()
+        raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+    await response.aread()
 
 
 def _is_undeclared_stream(plan: Plan, response: httpx2.Response) -> bool:

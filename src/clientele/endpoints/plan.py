@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..exceptions import type_name
-from ..hydration import base_type, is_written_as_object
+from ..hydration import base_type, class_of, is_written_as_object
 from ..streaming.items import item_decoder
 from ..streaming.stream import AsyncStream, Stream
 from .request import Parameter, PathTemplate, Place, body_serializer, serializer
@@ -247,7 +247,7 @@ def _complaints(declaration: Declaration) -> Iterator[str]:
 def _result_type(declaration: Declaration, annotation: Any) -> Any:
     """The type that a complete response, or each event of a stream, is turned into."""
     base = base_type(annotation)
-    origin = typing.get_origin(base) or base
+    origin = class_of(annotation)
     shown = type_name(annotation)
     iterator, kind, others = (
         ("AsyncIterator", "an async def", _SYNC_ITERATORS)

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote
 import httpx2
 import pydantic_core
 
-from ..hydration import base_type, type_adapter
+from ..hydration import base_type, class_of, type_adapter
 
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
 Serialize: TypeAlias = Callable[[Any], Any]
@@ -217,11 +217,10 @@ def _is_bytes_like(annotation: Any) -> bool:
 
 def _is_unknown_mapping(annotation: Any) -> bool:
     """Whether it is a class of mappings beside those that Pydantic knows."""
-    is_generic = typing.get_origin(base_type(annotation)) is not None
+    is_generic = class_of(annotation) is not base_type(annotation)
     return not is_generic and _is_subclass(annotation, Mapping) and not _is_subclass(annotation, dict)
 
 
 def _is_subclass(annotation: Any, *classes: Any) -> bool:
-    base = base_type(annotation)
-    origin = typing.get_origin(base) or base
+    origin = class_of(annotation)
     return isinstance(origin, type) and issubclass(origin, classes)

@@ -80,7 +80,7 @@ class AsyncBody(AsyncIterator[bytes]):
     @property
     def is_waiting(self) -> bool:
         """Whether a task waits for bytes."""
-        return any(_is_running(generator) for generator in self._generators[:1])
+        return _is_running(self._chunks)
 
     async def __anext__(self) -> bytes:
         if self._generators:

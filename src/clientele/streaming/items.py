@@ -17,7 +17,7 @@ import httpx2
 import pydantic
 
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, type_name
-from ..hydration import Decode, base_type, json_decoder, text_decoder
+from ..hydration import Decode, base_type, class_of, json_decoder, text_decoder
 from .sse import EventStreamParser, OversizedEvent, ServerSentEvent
 
 T = TypeVar("T")
@@ -107,9 +107,8 @@ def item_decoder(item_type: Any) -> DecodeItem:
     Raises:
         TypeError: No item of this type can be made of an event.
     """
-    base = base_type(item_type)
-    if base is ServerSentEvent or typing.get_origin(base) is ServerSentEvent:
-        (data_type,) = typing.get_args(base) or (str,)
+    if class_of(item_type) is ServerSentEvent:
+        (data_type,) = typing.get_args(base_type(item_type)) or (str,)
         return _event_decoder(_data_decoder(data_type))
     decode = _data_decoder(item_type)
     return lambda event: decode(event.data)

@@ -162,5 +162,11 @@ def check_content_type(response: httpx2.Response) -> None:
     Raises:
         UnexpectedContentType: The media type is not `text/event-stream`.
     """
-    if not is_event_stream(response) and response.status_code != httpx2.codes.NO_CONTENT:
-        raise UnexpectedContentType(response)
+    if is_event_stream(response) or response.status_code == httpx2.codes.NO_CONTENT:
+        return
+    cure = (
+        "it is a redirect, and the client follows none"
+        if response.is_redirect
+        else "if this endpoint answers all at once, declare it without streaming_response=True"
+    )
+    raise UnexpectedContentType(response, cure=f"where text/event-stream was expected; {cure}")
