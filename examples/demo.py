@@ -26,6 +26,19 @@ EXAMPLES = [
     "token_stream.py",
     "synchronous_events.py",
     "every_method.py",
+    "openai_style.py",
+    "anthropic_style.py",
+    "wikimedia_style.py",
+    "ollama_style.py",
+    "kubernetes_style.py",
+    "mcp_style.py",
+    "json_sequence.py",
+    "text_lines.py",
+    "raw_bytes.py",
+    "own_parsing.py",
+    "status_types.py",
+    "direct_calls.py",
+    "generator_endpoint.py",
 ]
 
 

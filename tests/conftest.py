@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.servers import Handler, RawServer, raw_server
+from tests.servers import WAIT, Handler, RawServer, raw_server
 from tests.sides import Side
 
 
@@ -20,3 +20,12 @@ def serve() -> Iterator[Callable[[Handler | bytes], RawServer]]:
     """Start a raw server that answers so, and stop it after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda handler: stack.enter_context(raw_server(handler))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the end of a body behind a stream's terminator as long as it takes.
+
+    The quarter of a second that is waited otherwise may be over on a busy machine before the end is there.
+    """
+    monkeypatch.setattr("clientele.streaming.body.MAX_WAIT_FOR_END", WAIT)

@@ -130,9 +130,11 @@ def make_exceptions() -> list[api.APIException]:
         api.HTTPStatusError(response),
         api.ResponseValidationError(response, expected=int, validation_error=caught.value),
         api.StreamInterrupted("cut", request=request, **place),
-        api.StreamDecodeError(event=api.ServerSentEvent("x"), expected=int, validation_error=caught.value, **place),
+        api.StreamDecodeError(
+            event=api.ServerSentEvent("x"), event_number=1, expected=int, validation_error=caught.value, **place
+        ),
         api.UnexpectedContentType(response, cure="declare it so"),
-        api.EventTooLarge(max_event_size=5, **place),
+        api.EventTooLarge(event_number=1, max_event_size=5, **place),
     ]
 
 

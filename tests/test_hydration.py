@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NewType
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NewType, Protocol
 
 import pydantic
 import pytest
 from typing_extensions import TypeAliasType
 
-from clientele.hydration import accepts_none, base_type, json_decoder
+from clientele.hydration import accepts_none, base_type, covers, json_decoder
 
 Name = NewType("Name", str)
 Alias = TypeAliasType("Alias", Annotated[Name, "documented"])
+
+
+class Unasked(Protocol):
+    """A protocol that does not say at run time what is one."""
+
+    x: int
 
 
 @pytest.mark.parametrize("annotation", [str, Name, Annotated[str, 1], Alias, Annotated[Alias, 1]])
@@ -36,3 +43,25 @@ def test_undecodable_bytes_in_json_are_replaced_as_in_text():
         decode(b"[1]")
     with pytest.raises(pydantic.ValidationError):
         decode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "part", "is_covered"),
+    [
+        (str, Literal["a", "b"], True),
+        (int, Literal["a"], False),
+        (Literal["a", "b"], Literal["a"], True),
+        (Literal["a"], str, False),
+        (float, int, True),
+        (int, float, False),
+        (int, bool, True),
+        (Sequence[int], list[int], True),
+        (Sequence[int], list[str], False),
+        (dict[str, Any], dict, True),
+        (Mapping[str, int], dict[str, str], False),
+        (Hashable, str, True),
+        (Unasked, str, False),
+    ],
+)
+def test_a_type_covers_those_whose_values_are_its_own(annotation, part, is_covered):
+    assert covers(annotation, part) is is_covered

@@ -1,7 +1,10 @@
 """The names for users of the library: `from clientele import api`."""
 
 from .client import APIClient
-from .endpoints.decorator import EndpointDecorator, EndpointOptions
+from .endpoints.decorator import EndpointDecorator
+from .endpoints.direct import PendingStream
+from .endpoints.options import EndpointOptions, RequestOptions, StreamRequestOptions
+from .endpoints.parameters import Body, Cookie, Header, Path, Query
 from .exceptions import (
     APIException,
     EventTooLarge,
@@ -14,24 +17,35 @@ from .exceptions import (
     UnexpectedContentType,
 )
 from .http_clients import HTTPClientSettings
-from .streaming.sse import ServerSentEvent
+from .problem_details import ProblemDetails
+from .streaming.sse import Comment, ServerSentEvent
 from .streaming.stream import AsyncStream, Stream
 
 __all__ = [
     "APIClient",
     "APIException",
     "AsyncStream",
+    "Body",
+    "Comment",
+    "Cookie",
     "EndpointDecorator",
     "EndpointOptions",
     "EventTooLarge",
     "HTTPClientSettings",
     "HTTPStatusError",
+    "Header",
+    "Path",
+    "PendingStream",
+    "ProblemDetails",
+    "Query",
+    "RequestOptions",
     "ResponseValidationError",
     "ServerSentEvent",
     "Stream",
     "StreamDecodeError",
     "StreamError",
     "StreamInterrupted",
+    "StreamRequestOptions",
     "TransportError",
     "UnexpectedContentType",
 ]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 import httpx2
 
-from .endpoints.decorator import EndpointDecorator, EndpointOptions
-from .endpoints.endpoint import Endpoint, Options
+from .endpoints.call import Call, errors_named
+from .endpoints.decorator import EndpointDecorator
+from .endpoints.direct import PendingStream, checked_method, direct_call
+from .endpoints.endpoint import Endpoint
+from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamRequestOptions
 from .endpoints.plan import INJECTED, Planner, declare
 from .exceptions import printable_url
 from .http_clients import HTTPClients, HTTPClientSettings
+from .streaming.stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
 
 
 class APIClient:
@@ -65,6 +75,7 @@ class APIClient:
         if unknown := settings.keys() - HTTPClientSettings.__annotations__.keys():
             raise TypeError(f"APIClient() got unexpected keywords: {', '.join(sorted(unknown))}")
         self._base_url = None if base_url is None else _checked_base_url(base_url)
+        self._logged_names: set[str] = set()
         self._clients = HTTPClients(
             settings,
             transport=transport,
@@ -77,7 +88,8 @@ class APIClient:
         """Declare an endpoint of any method; the decorator beneath `get`, `post` and the others.
 
         The decorated function's signature says what is sent and what comes back. A parameter named in the path fills
-        it; `data` is the body; `query` and `headers` are mappings of those; every other is a query parameter. `result`
+        it; `data` is the body; `query` and `headers` are mappings of those; every other is a query parameter, if its
+        annotation does not say otherwise: `Annotated[str, api.Header()]`. `result`
         is injected, its annotation is the type of the answer; so is `response`, the `httpx2.Response`, if there is such
         a parameter. The function's body runs when the response has arrived, and what it returns is the call's value.
 
@@ -97,18 +109,13 @@ class APIClient:
         """
         if not isinstance(path, str):
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
-        if unknown := options.keys() - EndpointOptions.__annotations__.keys():
-            known = ", ".join(EndpointOptions.__annotations__)
-            raise TypeError(
-                f"{method} {path}: unexpected options: {', '.join(sorted(unknown))}; an endpoint takes {known}"
-            )
-        try:
+        method = checked_method(method, path)
+        _check_names(f"{method} {path}", options, EndpointOptions)
+        with errors_named(f"{method} {path}"):
             checked_options = Options(**options)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{method} {path}: {error}") from None
 
         def decorate(function: Callable[..., Any], /) -> Callable[..., Any]:
-            return self._declare(method.upper(), path, checked_options, function, sys._getframe(1))
+            return self._declare(method, path, checked_options, function, sys._getframe(1))
 
         return decorate
 
@@ -139,6 +146,73 @@ class APIClient:
     def options(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
         """Declare an `OPTIONS` endpoint; see `endpoint`."""
         return self.endpoint("OPTIONS", path, **options)
+
+    def request(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
+        """Call without a declaration.
+
+            user = client.request("GET", "/users/{user_id}", User, path_params={"user_id": 5})
+
+        Parameters:
+            method: The HTTP method.
+            path: The path, appended to `base_url`, its placeholders in braces.
+            type_: The type of the answer, in all forms that an endpoint's `result` takes.
+            **options: See `RequestOptions`: `data`, `query`, `headers`, `path_params`, and how the call is made.
+
+        Returns:
+            The answer, as `type_` or as the `response_map` says.
+
+        Raises:
+            APIException: As the call of an endpoint does.
+            TypeError: The arguments do not go together.
+            ValueError: A value cannot be sent, or an option is out of its range.
+        """
+        result: T
+        result, _ = self._direct_call(method, path, type_, options).perform()
+        return result
+
+    async def arequest(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
+        """Call without a declaration, as `request` does; its asynchronous twin."""
+        result: T
+        result, _ = await self._direct_call(method, path, type_, options).aperform()
+        return result
+
+    def stream(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]) -> Stream[T]:
+        """Open a stream without a declaration.
+
+            with client.stream("GET", "/events", Event) as events:
+                for event in events:
+                    print(event.text)
+
+        Parameters:
+            method: The HTTP method.
+            path: The path, appended to `base_url`, its placeholders in braces.
+            type_: The type of the items.
+            **options: See `StreamRequestOptions`: `data`, `query`, `headers`, `path_params`, and the stream's.
+
+        Returns:
+            The stream, opened.
+
+        Raises:
+            APIException: As the call of an endpoint does.
+            TypeError: The arguments do not go together.
+            ValueError: A value cannot be sent, or an option is out of its range.
+        """
+        stream: Stream[T]
+        stream, _ = self._direct_call(method, path, type_, options, is_stream=True).perform()
+        return stream
+
+    def astream(
+        self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]
+    ) -> PendingStream[T]:
+        """Open a stream without a declaration, as `stream` does; its asynchronous twin.
+
+            async with client.astream("GET", "/events", Event) as events:
+                async for event in events:
+                    print(event.text)
+
+        The request is sent by `async with`, or by `await`, which gives the stream, too.
+        """
+        return PendingStream(self._direct_call(method, path, type_, options, is_stream=True))
 
     def close(self) -> None:
         """Close the connections of synchronous calls; the client cannot be used any more.
@@ -173,13 +247,36 @@ class APIClient:
     def __repr__(self) -> str:
         return "APIClient()" if self._base_url is None else f"APIClient({printable_url(self._base_url)!r})"
 
+    def _direct_call(
+        self, method: str, path: str, type_: Any, options: Mapping[str, Any], *, is_stream: bool = False
+    ) -> Call:
+        method = checked_method(method, path)
+        _check_names(f"{method} {path}", options, StreamRequestOptions if is_stream else RequestOptions)
+        return direct_call(
+            method,
+            path,
+            type_,
+            **options,
+            streaming_response=is_stream,
+            clients=self._clients,
+            base_url=self._base_url,
+            logged_names=self._logged_names,
+        )
+
     def _declare(
         self, method: str, path: str, options: Options, function: Callable[..., Any], frame: FrameType
     ) -> Callable[..., Any]:
-        declaration = declare(function, method=method, path=path, streaming=options.streaming_response)
-        endpoint = Endpoint(Planner(declaration, frame), options, self._clients, self._base_url)
+        declaration = declare(function, method=method, path=path, options=options)
+        endpoint = Endpoint(Planner(declaration, frame), self._clients, self._base_url)
         wrapper: Any
-        if declaration.is_async:
+        if declaration.is_generator:
+            generate = endpoint.agenerate if declaration.is_async else endpoint.generate
+
+            @functools.wraps(function)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                return generate(args, kwargs)
+
+        elif declaration.is_async:
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -195,6 +292,14 @@ class APIClient:
         annotations = function.__annotations__
         wrapper.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
         return cast("Callable[..., Any]", wrapper)
+
+
+def _check_names(name: str, options: Mapping[str, Any], known: Any) -> None:
+    if unknown := options.keys() - known.__annotations__.keys():
+        similar = [each for name in unknown for each in difflib.get_close_matches(name, known.__annotations__, 1)]
+        guess = f"; did you mean {' and '.join(similar)}?" if similar else ""
+        expected = ", ".join(known.__annotations__)
+        raise TypeError(f"{name}: unexpected options: {', '.join(sorted(unknown))}; there are {expected}{guess}")
 
 
 def _checked_base_url(base_url: str | httpx2.URL) -> httpx2.URL:

@@ -175,6 +175,22 @@ def _trio_requester(trio: Any, close_dropped: Callable[[], Coroutine[Any, Any, N
     return lambda: token.run_sync_soon(lambda: requested.set())
 
 
+@contextlib.asynccontextmanager
+async def move_on_after(seconds: float) -> AsyncGenerator[None]:
+    """Leave the block after this time, under asyncio or trio; what it awaits is cancelled, and nothing raised."""
+    trio = _running_trio()
+    if trio is not None:
+        with trio.move_on_after(seconds):
+            yield
+        return
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            yield
+    except TimeoutError:
+        if not timeout.expired():
+            raise
+
+
 @types.coroutine
 def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any, Any]]) -> Generator[Any, Any, T]:
     """Call this and await it, and keep the asynchronous generators that it begins from the event loop.
@@ -184,12 +200,12 @@ def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any,
         begun: Takes up the generators, the outer before the inner. Whoever owns the list closes them, the inner before
             the outer: no event loop does.
     """
-    with _without_generator_hooks(begun):
+    with begun_unseen(begun):
         steps = function().__await__()
     step: Callable[[], Any] = functools.partial(next, steps)
     while True:
         try:
-            with _without_generator_hooks(begun):
+            with begun_unseen(begun):
                 yielded = step()
         except StopIteration as stop:
             return cast("T", stop.value)
@@ -202,7 +218,12 @@ def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any,
 
 
 @contextlib.contextmanager
-def _without_generator_hooks(begun: list[AsyncGenerator[Any, Any]]) -> Generator[None]:
+def begun_unseen(begun: list[AsyncGenerator[Any, Any]]) -> Generator[None]:
+    """Keep the asynchronous generators that are begun in this block from the event loop.
+
+    Parameters:
+        begun: Takes them up. Whoever owns the list closes them: no event loop does.
+    """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=begun.append, finalizer=None)
     try:

@@ -23,6 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from .content import text_content
+from .problem_details import ProblemDetails, problem_details
+
 if TYPE_CHECKING:
     import pydantic
 
@@ -39,6 +42,7 @@ _SECRET_NAME = re.compile(
     r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
 )
 _MODULE = re.compile(r"\b(?:[\w<>]+\.)+(?=[A-Za-z_])")
+_SENTINEL = re.compile(r"\[[A-Za-z][A-Za-z _-]{0,30}\]|<\|?[a-z_]{1,30}\|?>|[A-Z]{3,30}|done|end|stop|finished")
 _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 
@@ -100,15 +104,22 @@ class TransportError(APIException):
 
 
 class HTTPStatusError(APIException):
-    """The server answered with status 400 or above.
+    """The server answered with status 400 or above; or with one that is no success, and not in the `response_map`.
 
     The response's body has been read (of a stream at most its first MiB), so `error.response.json()` works.
+
+    Attributes:
+        parsed: Of a stream: the body as the type that `response_map` has for the status. `None` where it has none, or
+            where the body is not of that type; `__cause__` says why, then.
+        problem: The body as problem details (RFC 9457), `None` where it has another content type.
     """
 
     response: httpx2.Response
     status_code: int
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, *, parsed: Any = None) -> None:
+        self.parsed = parsed
+        self.problem: ProblemDetails | None = problem_details(response)
         answer = f"{response.status_code} {response.reason_phrase}".strip()
         body = _body_excerpt(response)
         super().__init__(f"{answer}: {body}" if body else answer, request=response.request, response=response)
@@ -164,7 +175,8 @@ class StreamError(APIException):
 class StreamInterrupted(StreamError):
     """The stream was cut short: the connection broke, the body was not complete, or `idle_timeout` passed.
 
-    `__cause__` is httpx2's own exception.
+    `__cause__` is httpx2's own exception then. A stream that ended without the event that `until` waits for was cut
+    short, too.
     """
 
 
@@ -172,7 +184,8 @@ class StreamDecodeError(StreamError):
     """An event's data is not what the endpoint's `result` declares.
 
     Attributes:
-        event: The event that offended, its data as text.
+        event: The event that offended, its data as text. Of a stream in another format, a line say, it is an event with
+            nothing but data.
         validation_error: Pydantic's error, which lists every mismatch.
     """
 
@@ -183,6 +196,7 @@ class StreamDecodeError(StreamError):
         self,
         *,
         event: ServerSentEvent[str],
+        event_number: int,
         expected: object,
         validation_error: pydantic.ValidationError,
         response: httpx2.Response,
@@ -191,9 +205,11 @@ class StreamDecodeError(StreamError):
     ) -> None:
         self.event = event
         self.validation_error = validation_error
+        name = "" if event.event == "message" else f" ({excerpt(event.event)!r})"
+        cure = "; if that ends the stream, declare it with until=" if _SENTINEL.fullmatch(event.data.strip()) else ""
         super().__init__(
-            f"event {items_received + 1} of the stream is not {type_name(expected)}: "
-            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}",
+            f"event {event_number}{name} of the stream is not {type_name(expected)}: "
+            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}",
             request=response.request,
             response=response,
             items_received=items_received,
@@ -236,11 +252,17 @@ class EventTooLarge(StreamError):
     status_code: int
 
     def __init__(
-        self, *, max_event_size: int, response: httpx2.Response, items_received: int, last_event_id: str
+        self,
+        *,
+        event_number: int,
+        max_event_size: int,
+        response: httpx2.Response,
+        items_received: int,
+        last_event_id: str,
     ) -> None:
         self.max_event_size = max_event_size
         super().__init__(
-            f"event {items_received + 1} of the stream is larger than max_event_size, {max_event_size} bytes; "
+            f"event {event_number} of the stream is larger than max_event_size, {max_event_size} bytes; "
             "if events may be that large, give the endpoint a larger max_event_size=",
             request=response.request,
             response=response,
@@ -300,7 +322,7 @@ def _mismatches(error: pydantic.ValidationError) -> str:
 def _body_excerpt(response: httpx2.Response) -> str:
     content_type = response.headers.get("Content-Type", "text/plain")
     if _TEXTUAL_MEDIA_TYPE.match(content_type):
-        return excerpt(response.text)
+        return excerpt(text_content(response))
     return f"{len(response.content)} bytes of {excerpt(content_type)}"
 
 

@@ -138,18 +138,6 @@ def test_parameters_of_any_number_are_refused():
     assert "'**values'" in refusal(client.get("/"), named)
 
 
-def test_a_body_that_yields_is_refused():
-    def generator(*, result: Iterator[str]) -> Iterator[str]:
-        yield from result
-
-    async def async_generator(*, result: AsyncIterator[str]) -> AsyncIterator[str]:
-        async for item in result:
-            yield item
-
-    assert "yields" in refusal(client.get("/", streaming_response=True), generator)
-    assert "yields" in refusal(client.get("/", streaming_response=True), async_generator)
-
-
 class Model(pydantic.BaseModel):
     x: int
 
@@ -205,11 +193,11 @@ def test_a_value_that_is_written_as_one_is_taken_as_a_query_parameter(annotation
     assert answering(None).get("/")(find)(value) is None
 
 
-def test_bytes_as_the_items_of_an_event_stream_are_refused():
-    def stream(*, result: Iterator[bytes]) -> Iterator[bytes]:
+def test_bytes_as_the_data_of_an_event_are_refused():
+    def stream(*, result: Iterator[api.ServerSentEvent[bytes]]) -> Iterator[api.ServerSentEvent[bytes]]:
         return result
 
-    assert "declare str" in refusal(client.get("/", streaming_response=True), stream)
+    assert "bytes are yielded as they arrive" in refusal(client.get("/", streaming_response=True), stream)
 
 
 def test_a_decorator_without_a_path_is_refused():
@@ -228,7 +216,7 @@ def test_what_is_no_function_is_refused():
 
 
 def test_an_unknown_option_is_refused_with_those_that_there_are():
-    with pytest.raises(TypeError, match="unexpected options: streaming; an endpoint takes streaming_response, timeout"):
+    with pytest.raises(TypeError, match="unexpected options: streaming; there are timeout,"):
         client.get("/", streaming=True)
 
 
@@ -402,10 +390,10 @@ def test_a_generic_alias_stands_for_what_it_names():
 
 
 def test_what_names_alone_show_to_be_wrong_is_refused_at_once_despite_forward_references():
-    def get(*, result: Nowhere) -> Nowhere:  # noqa: F821
+    def get(*ids: int, result: Nowhere) -> Nowhere:  # noqa: F821
         return result
 
-    assert "placeholder 'user_id'" in refusal(client.get("/{user_id}"), get)
+    assert "'*ids' cannot be planned for" in refusal(client.get("/"), get)
 
 
 def test_the_annotations_of_the_return_and_of_response_need_not_exist():

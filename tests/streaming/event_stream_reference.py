@@ -4,21 +4,21 @@ It takes a complete stream and does what the standard says, sentence by sentence
 the standard's. It shares nothing with the parser but the class of the events.
 
 The standard keeps the reconnection time with the stream only. An event's `retry` is this library's: the time set within
-the event's own block, up to its blank line.
+the event's own block, up to its blank line. The standard ignores comments; here they are kept, where they stand.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clientele.streaming.sse import ServerSentEvent
+from clientele.streaming.sse import Comment, ServerSentEvent
 
 
 @dataclass(frozen=True)
 class Interpretation:
     """What a whole stream means."""
 
-    events: list[ServerSentEvent[str]]
+    frames: list[ServerSentEvent[str] | Comment]
     last_event_id: str
     retry: int | None
 
@@ -39,7 +39,7 @@ def interpret(stream: bytes) -> Interpretation:
     last_event_id_string = ""
     reconnection_time = None
     reconnection_time_of_the_block = None
-    events = []
+    frames: list[ServerSentEvent[str] | Comment] = []
 
     # "Lines must be processed, in the order they are received, as follows:"
     for line in lines_of(text):
@@ -79,11 +79,12 @@ def interpret(stream: bytes) -> Interpretation:
             event_type_buffer = ""
 
             # "Queue a task which [...] dispatches the newly created event"
-            events.append(event)
+            frames.append(event)
             continue
 
         # "If the line starts with a U+003A COLON character (:): Ignore the line."
         if line[0] == ":":
+            frames.append(Comment(line[2:] if line[1:2] == " " else line[1:]))
             continue
 
         # "If the line contains a U+003A COLON character (:): Collect the characters on the line before the first U+003A
@@ -132,7 +133,7 @@ def interpret(stream: bytes) -> Interpretation:
 
     # "Once the end of the file is reached, any pending data must be discarded. (If the file ends in the middle of an
     # event, before the final empty line, the incomplete event is not dispatched.)"
-    return Interpretation(events, last_event_id_string, reconnection_time)
+    return Interpretation(frames, last_event_id_string, reconnection_time)
 
 
 def lines_of(text: str) -> list[str]:

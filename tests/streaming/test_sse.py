@@ -15,21 +15,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.streaming.event_stream_reference import Interpretation, interpret
 
-from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, EventStreamParser, OversizedEvent, ServerSentEvent
+from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, Comment, EventStreamParser, OversizedEvent, ServerSentEvent
 
 BOM = b"\xef\xbb\xbf"
 
 
 def parse(*chunks: bytes) -> list[ServerSentEvent[str]]:
     """The events of a stream that arrives in these chunks, with their data as text."""
-    return parse_all(chunks).events
+    return [frame for frame in parse_all(chunks).frames if isinstance(frame, ServerSentEvent)]
 
 
 def parse_all(chunks: Iterable[bytes]) -> Interpretation:
-    """The events, and what the parser says of the stream after them."""
+    """The events and comments, and what the parser says of the stream after them."""
     parser = EventStreamParser()
-    events = [with_text(event) for chunk in chunks for event in parser.receive(chunk)]
-    return Interpretation(events, parser.last_event_id, parser.retry)
+    frames = [with_text(frame) for chunk in chunks for frame in parser.receive(chunk)]
+    frames.extend(parser.end())
+    return Interpretation(frames, parser.last_event_id, parser.retry)
 
 
 def parse_within(max_event_size: int, *chunks: bytes) -> tuple[list[str], bool]:
@@ -38,8 +39,9 @@ def parse_within(max_event_size: int, *chunks: bytes) -> tuple[list[str], bool]:
     data = []
     try:
         for chunk in chunks:
-            for event in parser.receive(chunk):
-                data.append(with_text(event).data)
+            for frame in parser.receive(chunk):
+                if isinstance(frame, ServerSentEvent):
+                    data.append(with_text(frame).data)
     except OversizedEvent:
         return data, True
     return data, False
@@ -49,7 +51,9 @@ def data_of(*chunks: bytes) -> list[str]:
     return [event.data for event in parse(*chunks)]
 
 
-def with_text(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
+def with_text(event: ServerSentEvent[bytes] | Comment) -> ServerSentEvent[str] | Comment:
+    if isinstance(event, Comment):
+        return event
     return ServerSentEvent(event.data.decode("utf-8", errors="replace"), event.event, event.id, event.retry)
 
 
@@ -286,6 +290,20 @@ def test_a_comment_is_not_a_blank_line():
 
 def test_comments_alone_are_no_event():
     assert parse(b": ping\n\n: ping\n\n:\n\n") == []
+
+
+def test_comments_come_where_they_stand_and_as_soon_as_their_line_ends():
+    assert parse_all([b": a\ndata: b\n:c\n", b"data: d\n\n:  e\r", b"\n:\n: f"]).frames == [
+        Comment("a"),
+        Comment("c"),
+        ServerSentEvent("b\nd"),
+        Comment(" e"),
+        Comment(""),
+    ]
+
+
+def test_the_text_of_a_comment_is_utf_8():
+    assert parse_all([": 値段\n".encode(), b":\xff\n"]).frames == [Comment("値段"), Comment("\ufffd")]
 
 
 # "Collect the characters on the line before the first U+003A COLON character (:), and let field be that string. Collect
@@ -770,7 +788,7 @@ def test_after_any_byte_everything_is_known_that_the_stream_means_so_far(stream)
     parser = EventStreamParser()
     events = []
     for position, byte in enumerate(bytes_of(stream), start=1):
-        events.extend(with_text(event) for event in parser.receive(byte))
+        events.extend(with_text(frame) for frame in parser.receive(byte))
 
         assert Interpretation(events, parser.last_event_id, parser.retry) == interpret(stream[:position])
 

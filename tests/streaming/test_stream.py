@@ -181,7 +181,7 @@ def test_a_redirect_that_is_not_followed_is_named(side, serve):
     server = serve(answer(b"", status="307 Temporary Redirect", headers="Location: /there\r\n"))
     reading = side.read(api.APIClient(base_url=server.url, follow_redirects=False), str)
     assert isinstance(reading.error, api.UnexpectedContentType)
-    assert "it is a redirect" in str(reading.error)
+    assert "it is a redirect, which the client does not follow" in str(reading.error)
 
 
 @pytest.mark.parametrize("raised", [StopIteration, StopAsyncIteration])
@@ -296,7 +296,9 @@ def test_an_item_that_does_not_fit_raises_after_those_before_it(side, serve):
     assert error.__cause__ is error.validation_error
     assert error.items_received == 1
     assert error.last_event_id == "7"
-    assert str(error) == (f'GET {server.url}/: event 2 of the stream is not Token: id: Field required: {{"text": "b"}}')
+    assert str(error) == (
+        f'GET {server.url}/: event 2 (\'token\') of the stream is not Token: id: Field required: {{"text": "b"}}'
+    )
     server.wait_until_closed()
 
 
@@ -761,3 +763,16 @@ class TestAsynchronousStreams:
 async def closed(server) -> None:
     """Wait, without holding up the event loop, until no connection is open."""
     await anyio.to_thread.run_sync(server.wait_until_closed)
+
+
+def test_a_stream_ends_at_its_terminator_though_no_thread_can_be_started(serve, monkeypatch):
+    # At the exit of the interpreter, say; nothing is waited for then, and the connection closed.
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = serve(EVENT_STREAM + chunk(b"data: 1\n\ndata: [DONE]\n\n") + END)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with api.APIClient(base_url=server.url).stream("GET", "/", int, until="[DONE]") as stream:
+            assert list(stream) == [1]
+    server.wait_until_closed()

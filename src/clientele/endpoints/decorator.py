@@ -1,4 +1,4 @@
-"""What type checkers see of an endpoint: its options, and the decorated function without the injected parameters.
+"""What type checkers see of an endpoint: the decorated function without the injected parameters.
 
 Its return type is always kept exactly. Its parameters are kept where `result` comes first, `(result, user_id)`, or
 `(result, response, user_id)`: a `ParamSpec` can drop parameters from the front. It cannot drop a keyword-only one, so
@@ -13,31 +13,11 @@ protocol: what mypy then makes of it is still accepted by its `--strict`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Never, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, overload
-
-from ..http_clients import TimeoutTypes
+from typing import Any, Never, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-
-
-class EndpointOptions(TypedDict, total=False):
-    """The keywords that every endpoint's decorator takes.
-
-    Attributes:
-        streaming_response: The answer is a stream: `result` is an iterator of its items. Default `False`.
-        timeout: Timeouts for this endpoint's requests, in seconds, in any form that httpx2 takes; default the client's.
-            Of a stream, the read timeout bounds only the reading of an error's body.
-        idle_timeout: Of a stream: after how many seconds without a byte it counts as interrupted. Default `None`:
-            never, a quiet stream is not a broken one.
-        max_event_size: Of a stream: the largest event taken, in bytes. Default 16 MiB.
-    """
-
-    streaming_response: bool
-    timeout: TimeoutTypes
-    idle_timeout: float | None
-    max_event_size: int
 
 
 class CheckedEndpoint(Protocol[P, R_co]):

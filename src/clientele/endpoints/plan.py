@@ -14,16 +14,17 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..exceptions import type_name
-from ..hydration import base_type, class_of, is_written_as_object
-from ..streaming.items import item_decoder
+from ..hydration import base_type, class_of
 from ..streaming.stream import AsyncStream, Stream
-from .request import Parameter, PathTemplate, Place, body_serializer, serializer
-from .response import is_json, response_decoder
+from .answer import Answer, answer_of
+from .options import Options
+from .parameters import has_marker, is_marker, plan_parameters
+from .request import Parameter, PathTemplate
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -32,11 +33,9 @@ INJECTED = ("result", "response")
 """The parameters that the library fills, never the caller."""
 
 _RECEIVERS = ("self", "cls")
-_PLACES = {"data": Place.BODY, "query": Place.QUERY_MAPPING, "headers": Place.HEADERS}
-_METHODS_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
-_METHODS_WITHOUT_STREAM = ("HEAD", "OPTIONS")
-_SYNC_ITERATORS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator, Stream)
-_ASYNC_ITERATORS = (
+METHODS_WITHOUT_STREAM = ("HEAD", "OPTIONS")
+SYNC_ITERATORS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator, Stream)
+ASYNC_ITERATORS = (
     collections.abc.AsyncIterator,
     collections.abc.AsyncIterable,
     collections.abc.AsyncGenerator,
@@ -56,7 +55,7 @@ class Declaration:
         function: The decorated function.
         method: The HTTP method.
         path: The path template, cut into pieces.
-        streaming: Whether the answer is a stream.
+        options: How its calls are made.
         signature: The function's signature, injected parameters included.
         caller_signature: The signature as the caller sees it, without them.
     """
@@ -64,7 +63,7 @@ class Declaration:
     function: types.FunctionType
     method: str
     path: PathTemplate
-    streaming: bool
+    options: Options
     signature: inspect.Signature
     caller_signature: inspect.Signature
 
@@ -76,7 +75,12 @@ class Declaration:
     @property
     def is_async(self) -> bool:
         """Whether the function is an `async def`."""
-        return inspect.iscoroutinefunction(self.function)
+        return inspect.iscoroutinefunction(self.function) or inspect.isasyncgenfunction(self.function)
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether the function's body yields."""
+        return inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,12 @@ class Plan:
     Attributes:
         declaration: What was declared.
         parameters: The caller's parameters that are sent, and where each goes.
-        result_type: What `result` declares; of a stream, the type of its items.
-        decode: How an event becomes an item of a stream, or else how a complete response becomes the result.
-        result_is_json: Whether a complete response is expected to hold JSON.
+        answer: What becomes of the response.
     """
 
     declaration: Declaration
     parameters: tuple[Parameter, ...]
-    result_type: Any
-    decode: Callable[[Any], Any]
-    result_is_json: bool
+    answer: Answer
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The value of each of the caller's parameters, defaults included.
@@ -155,14 +155,14 @@ class Planner:
         return self._plan
 
 
-def declare(function: Any, *, method: str, path: str, streaming: bool) -> Declaration:
+def declare(function: Any, *, method: str, path: str, options: Options) -> Declaration:
     """Check what the path and the names and kinds of the parameters can show, before any annotation is looked at.
 
     Parameters:
         function: The function to be decorated.
         method: The HTTP method.
         path: The path template.
-        streaming: Whether the answer is declared to be a stream.
+        options: How its calls are made.
 
     Raises:
         TypeError: The declaration is wrong.
@@ -175,14 +175,11 @@ def declare(function: Any, *, method: str, path: str, streaming: bool) -> Declar
     try:
         template = PathTemplate.parse(path)
     except ValueError as error:
-        raise TypeError(
-            f"{function.__qualname__}(): the path {path!r} cannot be read: {error}; "
-            "write {name} for a parameter, {{ and }} for braces"
-        ) from error
+        raise TypeError(f"{function.__qualname__}(): {error}") from error
     signature = _signature(function)
     caller_parameters = [each for each in signature.parameters.values() if each.name not in INJECTED]
     declaration = Declaration(
-        function, method, template, streaming, signature, signature.replace(parameters=caller_parameters)
+        function, method, template, options, signature, signature.replace(parameters=caller_parameters)
     )
     for complaint in _complaints(declaration):
         raise TypeError(f"{declaration.name}: {complaint}")
@@ -200,27 +197,26 @@ def make_plan(declaration: Declaration, namespace: Mapping[str, Any]) -> Plan:
         UnresolvedAnnotation: An annotation names something that does not exist.
         TypeError: An annotation is wrong for its parameter.
     """
-    annotations = _resolved_annotations(declaration, namespace)
-    name = "result"
+    annotations = _resolved_annotations(declaration, [*_sent_parameters(declaration), "result"], namespace)
+    with contextlib.suppress(UnresolvedAnnotation):  # of the response, which need not be there at run time
+        annotations |= _resolved_annotations(declaration, ["response"], namespace)
+    for name in INJECTED:
+        if has_marker(annotations.get(name)):
+            raise TypeError(f"{declaration.name}: parameter {name!r} is injected, never sent; leave its marker out")
     try:
-        result_type = _result_type(declaration, annotations["result"])
-        decode = item_decoder(result_type) if declaration.streaming else response_decoder(result_type)
-        parameters = []
-        for name in _sent_parameters(declaration):
-            place = _place(declaration, name)
-            make_serializer = body_serializer if place is Place.BODY else serializer
-            annotation = annotations.get(name, Any)
-            _check_place(place, annotation)
-            parameters.append(Parameter(name, place, make_serializer(annotation)))
+        answer = answer_of(_result_type(declaration, annotations["result"]), declaration.options)
     except TypeError as error:
-        raise TypeError(f"{declaration.name}: parameter {name!r}: {error}") from error
-    return Plan(declaration, tuple(parameters), result_type, decode, is_json(result_type))
+        raise TypeError(f"{declaration.name}: parameter 'result': {error}") from error
+    sent = {name: annotations.get(name, Any) for name in _sent_parameters(declaration)}
+    try:
+        parameters = plan_parameters(sent, declaration.method, declaration.path)
+    except TypeError as error:
+        raise TypeError(f"{declaration.name}: {error}") from error
+    return Plan(declaration, parameters, answer)
 
 
 def _complaints(declaration: Declaration) -> Iterator[str]:
-    function, method, parameters = declaration.function, declaration.method, declaration.signature.parameters
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        yield "its body yields; return the injected result, or something built on it"
+    parameters = declaration.signature.parameters
     if "result" not in parameters:
         yield "it has no parameter 'result'; add one, annotated with the type of the answer: *, result: T"
     elif parameters["result"].annotation is inspect.Parameter.empty:
@@ -233,15 +229,14 @@ def _complaints(declaration: Declaration) -> Iterator[str]:
             )
         if name in INJECTED and name in declaration.path.names:
             yield f"the path's placeholder {name!r} is the name of an injected parameter; give it another name"
-    for name in sorted(declaration.path.names - parameters.keys()):
-        yield f"no parameter fills the path's placeholder {name!r}; add a parameter of that name, or correct the path"
-    if "data" in parameters and _place(declaration, "data") is Place.BODY and method in _METHODS_WITHOUT_BODY:
+        if is_marker(parameter.default):
+            marker = f"api.{getattr(parameter.default, '__name__', type(parameter.default).__name__)}"
+            yield f"parameter {name!r} has {marker} for a default; write {name}: Annotated[T, {marker}(...)]"
+    if declaration.options.streaming_response and declaration.method in METHODS_WITHOUT_STREAM:
         yield (
-            f"parameter 'data' is a body, which {method} requests do not have; "
-            "send it as query, or declare the endpoint with post, put or patch"
+            f"the answer to {declaration.method} requests is no stream; "
+            "declare the endpoint without streaming_response=True"
         )
-    if declaration.streaming and method in _METHODS_WITHOUT_STREAM:
-        yield f"the answer to {method} requests is no stream; declare the endpoint without streaming_response=True"
 
 
 def _result_type(declaration: Declaration, annotation: Any) -> Any:
@@ -250,18 +245,18 @@ def _result_type(declaration: Declaration, annotation: Any) -> Any:
     origin = class_of(annotation)
     shown = type_name(annotation)
     iterator, kind, others = (
-        ("AsyncIterator", "an async def", _SYNC_ITERATORS)
+        ("AsyncIterator", "an async def", SYNC_ITERATORS)
         if declaration.is_async
-        else ("Iterator", "a def", _ASYNC_ITERATORS)
+        else ("Iterator", "a def", ASYNC_ITERATORS)
     )
-    if origin not in _SYNC_ITERATORS + _ASYNC_ITERATORS:
-        if declaration.streaming:
+    if origin not in SYNC_ITERATORS + ASYNC_ITERATORS:
+        if declaration.options.streaming_response:
             raise TypeError(
                 f"{shown} is no iterator, but the endpoint is declared with streaming_response=True; "
                 f"declare {iterator}[T], T being the type of one event's data"
             )
         return annotation
-    if not declaration.streaming:
+    if not declaration.options.streaming_response:
         raise TypeError(
             f"{shown} is a stream; declare the endpoint with streaming_response=True, "
             "or the result as list[T] if the answer comes all at once"
@@ -282,25 +277,15 @@ def _sent_parameters(declaration: Declaration) -> Iterator[str]:
             yield name
 
 
-def _place(declaration: Declaration, name: str) -> Place:
-    return Place.PATH if name in declaration.path.names else _PLACES.get(name, Place.QUERY)
-
-
-def _check_place(place: Place, annotation: Any) -> None:
-    if place in (Place.PATH, Place.QUERY) and is_written_as_object(annotation):
-        raise TypeError(
-            f"{type_name(annotation)} is no single value for a {place.value}; name the parameter 'data' "
-            "to send it as the body, or 'query' to send its fields as query parameters"
-        )
-
-
-def _resolved_annotations(declaration: Declaration, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """The annotations of the caller's parameters and of `result`, forward references resolved."""
+def _resolved_annotations(
+    declaration: Declaration, names: Iterable[str], namespace: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The annotations of those of these parameters that have one, forward references resolved."""
     parameters = declaration.signature.parameters
     annotations = {
         name: parameters[name].annotation
-        for name in [*_sent_parameters(declaration), "result"]
-        if parameters[name].annotation is not inspect.Parameter.empty
+        for name in names
+        if name in parameters and parameters[name].annotation is not inspect.Parameter.empty
     }
     try:
         return typing.get_type_hints(

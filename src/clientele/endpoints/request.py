@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import io
+import re
 import string
 import typing
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
@@ -18,10 +19,15 @@ from urllib.parse import parse_qsl, quote
 import httpx2
 import pydantic_core
 
+from ..exceptions import excerpt
+from ..http_clients import is_token
 from ..hydration import base_type, class_of, type_adapter
 
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
 Serialize: TypeAlias = Callable[[Any], Any]
+
+
+_COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # what ends neither the cookie nor the header (RFC 6265, section 4.2.1)
 
 
 class Place(enum.Enum):
@@ -29,18 +35,34 @@ class Place(enum.Enum):
 
     PATH = "path"
     QUERY = "query"
-    QUERY_MAPPING = "query mapping"
     HEADERS = "headers"
+    COOKIES = "cookies"
     BODY = "body"
+    BODY_MEMBER = "body member"
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One of the caller's parameters: its name, where it goes, and how its value is written."""
+    """One of the caller's parameters.
+
+    Attributes:
+        name: Its name.
+        place: Where its value goes.
+        sent_name: The name that its value is sent under.
+        serialize: How its value is written.
+        is_mapping: Whether its value is a mapping, whose items are sent under their own names.
+    """
 
     name: str
     place: Place
+    sent_name: str
     serialize: Serialize
+    is_mapping: bool = False
+
+    def texts(self, value: Any) -> list[tuple[str, str]]:
+        """The names and texts that a value is sent as."""
+        written = self.serialize(value)
+        return _mapping_texts(written) if self.is_mapping else _texts(self.sent_name, written)
 
 
 @dataclass(slots=True)
@@ -50,6 +72,7 @@ class RequestParts:
     path: str = ""
     query: list[tuple[str, str]] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
+    cookies: dict[str, str] = field(default_factory=dict)
     content: Content = None
     is_json: bool = False
 
@@ -73,6 +96,16 @@ class PathTemplate:
         Raises:
             ValueError: A brace stands alone, or a placeholder is not a plain name.
         """
+        try:
+            return cls._cut(template)
+        except ValueError as error:
+            raise ValueError(
+                f"the path {template!r} cannot be read: {error}; "
+                "write {name} for a parameter, {{ and }} for braces"
+            ) from error
+
+    @classmethod
+    def _cut(cls, template: str) -> PathTemplate:
         pieces: dict[Literal["path", "query"], list[tuple[str, str | None]]] = {"path": [], "query": []}
         part: Literal["path", "query"] = "path"
         for literal, name, spec, conversion in string.Formatter().parse(template):
@@ -144,24 +177,28 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
     """
     parts = RequestParts()
     path_values: dict[str, str] = {}
+    members: dict[str, Any] = {}
     for parameter in parameters:
         name, value = parameter.name, arguments[parameter.name]
         try:
             match parameter.place:
                 case Place.PATH:
-                    if value is None:
-                        raise ValueError(f"path parameter {name!r} is None; pass a value that names something")
-                    path_values[name] = _text(parameter.serialize(value))
+                    path_values[parameter.sent_name] = _path_text(parameter, value)
                 case Place.QUERY:
-                    parts.query += _texts(name, parameter.serialize(value))
-                case Place.QUERY_MAPPING:
-                    parts.query += _mapping_texts(parameter.serialize(value))
+                    parts.query += parameter.texts(value)
                 case Place.HEADERS:
-                    parts.headers += _mapping_texts(parameter.serialize(value))
+                    parts.headers += parameter.texts(value)
+                case Place.COOKIES:
+                    parts.cookies |= _cookies(parameter.texts(value))
                 case Place.BODY:
                     parts.content, parts.is_json = _body(value, parameter.serialize)
+                case Place.BODY_MEMBER:
+                    members[parameter.sent_name] = None if value is None else parameter.serialize(value)
+                    parts.is_json = True
         except (_Unsendable, pydantic_core.PydanticSerializationError) as error:
             raise TypeError(f"argument {name!r} cannot be sent: {error}") from error
+    if members:
+        parts.content = pydantic_core.to_json({name: each for name, each in members.items() if each is not None})
     parts.path, template_query = path.expand(path_values)
     parts.query[:0] = template_query
     return parts
@@ -181,6 +218,28 @@ def _text(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return pydantic_core.to_json(value).decode()
     raise _Unsendable(f"a single value is needed here, not a {type(value).__name__}")
+
+
+def _path_text(parameter: Parameter, value: Any) -> str:
+    if value is None:
+        raise ValueError(f"path parameter {parameter.name!r} is None; pass a value that names something")
+    return _text(parameter.serialize(value))
+
+
+def _cookies(texts: list[tuple[str, str]]) -> dict[str, str]:
+    if len(dict(texts)) < len(texts):
+        raise _Unsendable("a single value is needed for a cookie, not a list")
+    for name, text in texts:
+        if not is_token(name):
+            raise ValueError(
+                f"{excerpt(name)!r} cannot be the name of a cookie; it is no token (RFC 6265, section 4.1.1)"
+            )
+        if not _COOKIE_VALUE.fullmatch(text):
+            raise ValueError(
+                f"the value of the cookie {name!r} has a semicolon, a control character or one outside ASCII in it; "
+                "encode it, as with urllib.parse.quote"
+            )
+    return dict(texts)
 
 
 def _texts(name: str, value: Any) -> list[tuple[str, str]]:

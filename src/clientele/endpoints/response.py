@@ -12,7 +12,6 @@ An empty body is `None` for every type that has `None` among its members.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import math
 import time
@@ -22,8 +21,9 @@ from typing import Any, TypeAlias
 import httpx2
 import pydantic
 
+from ..content import json_content, text_content
 from ..exceptions import ResponseValidationError
-from ..hydration import accepts_none, base_type, text_decoder, type_adapter, union_members
+from ..hydration import accepts_none, base_type, parser_decoder, text_decoder, type_adapter, union_members
 from ..streaming.body import AsyncBody, Body
 
 MAX_ERROR_BODY_SIZE = 1024 * 1024
@@ -45,12 +45,19 @@ def response_decoder(annotation: Any) -> DecodeResponse:
     Raises:
         TypeError: No result of this type can be made of a response.
     """
-    decode = _content_decoder(annotation)
-    empty_is_none = accepts_none(annotation)
+    decode = _validated(_content_decoder(annotation), annotation)
+    if not accepts_none(annotation):
+        return decode
+    return lambda response: decode(response) if response.content else None
 
+
+def parsed_response_decoder(parse: Callable[[httpx2.Response], Any], annotation: Any) -> DecodeResponse:
+    """The same for a parser of the user's own, whose `ValueError`s say that the two do not fit."""
+    return _validated(parser_decoder(parse), annotation)
+
+
+def _validated(decode: DecodeResponse, annotation: Any) -> DecodeResponse:
     def decode_response(response: httpx2.Response) -> Any:
-        if empty_is_none and not response.content:
-            return None
         try:
             return decode(response)
         except pydantic.ValidationError as error:
@@ -71,19 +78,12 @@ def _content_decoder(annotation: Any) -> DecodeResponse:
         return lambda response: response
     if base is str:
         from_text = text_decoder(unparsed)
-        return lambda response: from_text(response.text)
+        return lambda response: from_text(text_content(response))
     if base is bytes:
         from_bytes = type_adapter(unparsed).validate_python
         return lambda response: from_bytes(response.content)
     validate_json = type_adapter(annotation).validate_json
-    return lambda response: validate_json(_json_of(response))
-
-
-def _json_of(response: httpx2.Response) -> bytes | str:
-    """The content, as text only where it says that it is not in UTF-8 (RFC 8259, section 8.1)."""
-    if (response.charset_encoding or "utf-8").lower() in ("utf-8", "utf8", "us-ascii"):
-        return response.content.removeprefix(codecs.BOM_UTF8)
-    return response.text
+    return lambda response: validate_json(json_content(response))
 
 
 def _without_none(annotation: Any) -> Any:

@@ -1,6 +1,7 @@
 """The bytes of a response's body as they arrive, and the one way in which the reading of them ends: `close`.
 
-A body that was read to its end gives its connection back to the pool; one that is closed before that closes it.
+A body that was read to its end gives its connection back to the pool; one that is closed before that closes it. Where
+a stream says itself that it has ended, the end of its body is often right behind; `finish` waits for it, a moment.
 """
 
 from __future__ import annotations
@@ -8,13 +9,49 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from datetime import timedelta
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 
-from ..event_loop import EventLoop, unseen
+from ..event_loop import EventLoop, move_on_after, unseen
+
+MAX_WAIT_FOR_END = 0.25
+"""How long `finish` waits for the end of a body, in seconds."""
+
+MAX_SIZE_BEFORE_END = 64 * 1024
+"""How much may stand between a stream's own end and the end of its body, in bytes."""
+
+
+class _GuardedStream(httpx2.SyncByteStream):
+    """A response's stream that is interrupted only as long as the connection is its own."""
+
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+        self._is_released = False
+        self._lock = threading.Lock()
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """What `response.elapsed` is taken from."""
+        return getattr(self._stream, "elapsed", None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_released = True
+        self._stream.close()
+
+    def interrupt(self, connection: socket.socket) -> None:
+        """End the connection, if it has not gone back to the pool, where another request may have taken it up."""
+        with self._lock, contextlib.suppress(OSError):  # the connection is gone already
+            if not self._is_released:
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Body(Iterator[bytes]):
@@ -34,6 +71,7 @@ class Body(Iterator[bytes]):
         self.is_closed = False
         self._owner = owner
         self._process = os.getpid()
+        response.stream = self._stream = _GuardedStream(cast("httpx2.SyncByteStream", response.stream))
         self._chunks = response.iter_bytes()
 
     @property
@@ -43,6 +81,21 @@ class Body(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         return next(self._chunks)
+
+    def finish(self) -> None:
+        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        if _may_be_reused(self.response) and self._process == os.getpid():
+            # Only another thread can end this waiting: the timeout was settled when the body was begun.
+            timer = threading.Timer(MAX_WAIT_FOR_END, self._interrupt)
+            timer.daemon = True
+            with contextlib.suppress(RuntimeError):  # no thread can be started: then nothing is waited for
+                timer.start()
+            try:
+                if timer.is_alive():
+                    self._skip_rest()
+            finally:
+                timer.cancel()
+        self.close()
 
     def close(self) -> None:
         """Close the response. Closing it again does nothing; nor does closing it in a forked process."""
@@ -54,15 +107,22 @@ class Body(Iterator[bytes]):
         else:
             self.response.close()
 
+    def _skip_rest(self) -> None:
+        size = 0
+        with contextlib.suppress(httpx2.RequestError, httpx2.StreamError):  # nobody asked for what comes here
+            for chunk in self._chunks:
+                size += len(chunk)
+                if size > MAX_SIZE_BEFORE_END:
+                    break
+
     def _interrupt(self) -> None:
         """End the waiting of another thread, which closes the response then: nobody else may close what it reads.
 
         Over HTTP/2 other responses share the connection; there the waiting ends with the next bytes.
         """
         network_stream = self.response.extensions.get("network_stream")
-        if network_stream is not None and self.response.http_version.startswith("HTTP/1"):
-            with contextlib.suppress(OSError):  # the connection is gone already
-                network_stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        if network_stream is not None and _is_http1(self.response):
+            self._stream.interrupt(network_stream.get_extra_info("socket"))
 
 
 class AsyncBody(AsyncIterator[bytes]):
@@ -87,6 +147,13 @@ class AsyncBody(AsyncIterator[bytes]):
             return await anext(self._chunks)
         return await unseen(self._chunks.__anext__, self._generators)
 
+    async def finish(self) -> None:
+        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        if _may_be_reused(self.response):
+            async with move_on_after(MAX_WAIT_FOR_END):
+                await self._skip_rest()
+        await self.aclose()
+
     async def aclose(self) -> None:
         """Close the response. Closing it again does nothing."""
         self.is_closed = True
@@ -102,6 +169,27 @@ class AsyncBody(AsyncIterator[bytes]):
         if not self.is_closed:
             self._event_loop.close_soon(self)
 
+    async def _skip_rest(self) -> None:
+        size = 0
+        with contextlib.suppress(httpx2.RequestError, httpx2.StreamError):
+            async for chunk in self._chunks:
+                size += len(chunk)
+                if size > MAX_SIZE_BEFORE_END:
+                    break
+
 
 def _is_running(generator: AsyncGenerator[Any, Any]) -> bool:
     return isinstance(generator, AsyncGeneratorType) and generator.ag_running
+
+
+def _is_http1(response: httpx2.Response) -> bool:
+    return response.http_version.startswith("HTTP/1")
+
+
+def _may_be_reused(response: httpx2.Response) -> bool:
+    """Whether the connection can serve another request once the response has ended, and cannot before."""
+    headers = response.headers
+    ends_before_connection = "Transfer-Encoding" in headers or "Content-Length" in headers
+    is_last = "close" in headers.get("Connection", "").lower()
+    is_open = not response.is_closed and "network_stream" in response.extensions
+    return is_open and _is_http1(response) and ends_before_connection and not is_last

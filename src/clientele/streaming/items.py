@@ -1,52 +1,142 @@
-"""From bytes to items, without I/O: what the `T` in `Iterator[T]` makes of a stream.
+"""From frames to items, without I/O: what the `T` in `Iterator[T]` makes of a stream.
 
 | `T` | item |
 |---|---|
 | `str` | the event's data as text, nothing parsed |
+| `bytes` | the body's bytes as they arrive |
 | `ServerSentEvent[T]` | the whole event, its data as `T` |
+| a union with `Comment` | comments too, in order |
 | anything else Pydantic takes | the event's data, parsed as JSON and validated |
+
+An `ItemPlan` holds all of that, worked out once, when the endpoint is declared. An `ItemReader` applies it to one
+response. The functions that users hand in see an event with its data as text, whatever format the stream is in: a line,
+say, is an event with nothing but data.
 """
 
 from __future__ import annotations
 
+import logging
 import typing
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx2
 import pydantic
 
-from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, type_name
-from ..hydration import Decode, base_type, class_of, json_decoder, text_decoder
-from .sse import EventStreamParser, OversizedEvent, ServerSentEvent
+from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, type_name
+from ..hydration import (
+    base_type,
+    class_of,
+    data_decoder,
+    members_of,
+    not_awaitable,
+    parser_decoder,
+    type_adapter,
+    union_members,
+    validation_error,
+)
+from .event_map import SKIPPED, DecodeEvent, EventMap
+from .formats import FORMATS, JSON_DOCUMENT, FormatName, Frame, StreamFormat, format_of, is_requested_document
+from .lines import BrokenText
+from .sse import DEFAULT_MAX_EVENT_SIZE, Comment, OversizedEvent, ServerSentEvent, text_event
 
 T = TypeVar("T")
-DecodeItem: TypeAlias = Callable[[ServerSentEvent[bytes]], Any]
+_TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "lines")
+IsEnd: TypeAlias = Callable[[ServerSentEvent[bytes]], bool]
+OnInvalid: TypeAlias = Callable[[StreamDecodeError], Any]
+
+logger = logging.getLogger("clientele")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlan:
+    """What becomes of the frames of a stream.
+
+    Attributes:
+        item_type: The type of the items.
+        formats: The formats that have items of this type.
+        stream_format: The one that the stream comes in, whatever its media type is; `None` if that is to say.
+        decode: How an event becomes an item, or `SKIPPED`; it raises `pydantic.ValidationError` where it does not fit.
+        type_of: The type that an event should have been.
+        takes_comments: Whether comments are items.
+        is_end: Whether an event is the terminator; `None` if the stream ends without one. It is not asked of comments.
+        end_shown: What was declared to tell it.
+        on_invalid: What stands in for an item that does not fit.
+        max_event_size: The largest event taken, in bytes.
+    """
+
+    item_type: Any
+    formats: tuple[StreamFormat, ...]
+    stream_format: StreamFormat | None
+    decode: DecodeEvent
+    type_of: Callable[[ServerSentEvent[bytes]], Any]
+    takes_comments: bool
+    is_end: IsEnd | None
+    end_shown: str
+    on_invalid: OnInvalid
+    max_event_size: int
+
+    @property
+    def accept(self) -> str:
+        """The `Accept` header to send."""
+        return (self.stream_format or self.formats[0]).accept
+
+    def format_for(self, response: httpx2.Response) -> StreamFormat:
+        """The format to read a response in.
+
+        Raises:
+            UnexpectedContentType: The response's media type names none, or one that has no such items; or the response
+                is a redirect, which the client does not follow.
+        """
+        if response.is_redirect:
+            raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
+        if response.status_code == httpx2.codes.NO_CONTENT:
+            return self.stream_format or self.formats[0]
+        found = self.stream_format or format_of(response)
+        if found in self.formats:
+            return found
+        if FORMATS["jsonl"] in self.formats and is_requested_document(response):
+            return JSON_DOCUMENT
+        raise UnexpectedContentType(response, cure=self._cure(found))
+
+    def _cure(self, found: StreamFormat | None) -> str:
+        expected = " or ".join(each.media_types[0] for each in self.formats)
+        if found is not None:
+            return f"which has no {type_name(self.item_type)}; that comes in {expected} only"
+        return (
+            f"where {expected} was expected; if this endpoint answers all at once, declare it without "
+            "streaming_response=True, or call client.request; if it is a stream all the same, say its format: "
+            "stream_format='jsonl', for example"
+        )
 
 
 class ItemReader(Iterator[T], Generic[T]):
     """The items of one response, as far as its bytes have arrived.
 
-    Iterating it yields the items that are complete, and stops where more bytes are needed.
+    Iterating it yields the items that are complete, and stops where more bytes are needed, or where the stream ends.
 
     Parameters:
         response: The response that the bytes belong to.
-        item_type: The type of the items.
-        decode: How an event becomes an item; made by `item_decoder`.
-        max_event_size: The largest event taken, in bytes.
+        plan: What becomes of its frames.
 
     Attributes:
         items_received: How many items have been yielded.
+        is_finished: Whether there are no more items, whatever may arrive.
+
+    Raises:
+        UnexpectedContentType: The response is no stream of such items.
     """
 
-    def __init__(self, response: httpx2.Response, *, item_type: Any, decode: DecodeItem, max_event_size: int) -> None:
+    def __init__(self, response: httpx2.Response, plan: ItemPlan) -> None:
         self.items_received = 0
+        self.is_finished = False
         self._response = response
-        self._item_type = item_type
-        self._decode = decode
-        self._max_event_size = max_event_size
-        self._parser = EventStreamParser(max_event_size)
-        self._events: Iterator[ServerSentEvent[bytes]] = iter(())
+        self._plan = plan
+        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size)
+        self._frames: Iterator[Frame] = iter(())
+        self._events_read = 0
+        self._has_ended = False
 
     @property
     def last_event_id(self) -> str:
@@ -55,33 +145,27 @@ class ItemReader(Iterator[T], Generic[T]):
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes, once the items in those before have been read."""
-        self._events = self._parser.receive(data)
+        self._frames = self._parser.receive(data)
+
+    def end(self) -> None:
+        """Take note that there are no more bytes, once the items in those before have been read."""
+        self._frames = self._parser.end()
+        self._has_ended = True
 
     def __next__(self) -> T:
-        try:
-            event = next(self._events)
-        except OversizedEvent:
-            raise EventTooLarge(
-                max_event_size=self._max_event_size,
-                response=self._response,
-                items_received=self.items_received,
-                last_event_id=self.last_event_id,
-            ) from None
-        try:
-            item: T = self._decode(event)
-        except pydantic.ValidationError as error:
-            raise StreamDecodeError(
-                event=_text_event(event),
-                expected=self._item_type,
-                validation_error=error,
-                response=self._response,
-                items_received=self.items_received,
-                last_event_id=self.last_event_id,
-            ) from error
-        except (StopIteration, StopAsyncIteration) as error:  # a validator's; it would pass for the end of the events
-            raise RuntimeError(f"a validator of {type_name(self._item_type)} raised {error!r}") from error
-        self.items_received += 1
-        return item
+        while not self.is_finished:
+            frame = self._next_frame()
+            if frame is None:
+                self._check_end()
+                break
+            try:
+                item: T = self._item(frame)
+            except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the frames
+                raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
+            if item is not SKIPPED:
+                self.items_received += 1
+                return item
+        raise StopIteration
 
     def interrupted(self, reason: str) -> StreamInterrupted:
         """The exception for a stream that was cut short here."""
@@ -94,39 +178,167 @@ class ItemReader(Iterator[T], Generic[T]):
             last_event_id=self.last_event_id,
         )
 
+    def _next_frame(self) -> Frame | None:
+        try:
+            return next(self._frames, None)
+        except OversizedEvent:
+            raise EventTooLarge(
+                event_number=self._events_read + 1,
+                max_event_size=self._plan.max_event_size,
+                response=self._response,
+                items_received=self.items_received,
+                last_event_id=self.last_event_id,
+            ) from None
 
-def item_decoder(item_type: Any) -> DecodeItem:
-    """How an event becomes an item of this type.
+    def _check_end(self) -> None:
+        self.is_finished = self._has_ended
+        is_empty = self._response.status_code == httpx2.codes.NO_CONTENT
+        if self._has_ended and self._plan.is_end is not None and not is_empty:
+            raise self.interrupted(f"it ended without the event, whole, that until={self._plan.end_shown} waits for")
+
+    def _item(self, frame: Frame) -> Any:
+        """What becomes of a frame: an item, `SKIPPED`, or the end of the stream."""
+        if isinstance(frame, Comment):
+            return frame if self._plan.takes_comments else SKIPPED
+        self._events_read += 1
+        if isinstance(frame, BrokenText):
+            broken = ValueError("the text is cut short, or does not follow a record separator")
+            return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
+        if self._plan.is_end is not None and self._plan.is_end(frame):
+            self.is_finished = True
+            return SKIPPED
+        try:
+            return self._plan.decode(frame)
+        except pydantic.ValidationError as error:
+            return self._invalid(frame, error)
+
+    def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:
+        exception = StreamDecodeError(
+            event=text_event(event),
+            event_number=self._events_read,
+            expected=self._plan.type_of(event),
+            validation_error=error,
+            response=self._response,
+            items_received=self.items_received,
+            last_event_id=self.last_event_id,
+        )
+        exception.__cause__ = error
+        return not_awaitable("on_invalid", self._plan.on_invalid(exception))
+
+
+def item_plan(
+    item_type: Any,
+    *,
+    stream_format: FormatName | None = None,
+    until: str | Callable[[ServerSentEvent[str]], object] | None = None,
+    event_map: EventMap | None = None,
+    response_parser: Callable[[str], Any] | None = None,
+    on_invalid: str | OnInvalid = "raise",
+    max_event_size: int = DEFAULT_MAX_EVENT_SIZE,
+) -> ItemPlan:
+    """Work out what becomes of the frames of a stream.
 
     Parameters:
         item_type: The `T` of the endpoint's `result`.
-
-    Returns:
-        A function from an event to an item; it raises `pydantic.ValidationError` where the event does not fit.
+        stream_format: The format that the stream comes in. Default: what its media type says.
+        until: The data of the event that ends the stream, or a function that tells it. Default: none does.
+        event_map: What becomes of the events of each name. Default: all are of the declared type.
+        response_parser: What makes an item, or its data, of an event's data. Default: the declared type does.
+        on_invalid: What becomes of an event that does not fit: `"raise"`, `"skip"`, or a function of the exception.
+        max_event_size: The largest event taken, in bytes.
 
     Raises:
-        TypeError: No item of this type can be made of an event.
+        TypeError: No such items can be made of such a stream.
     """
-    if class_of(item_type) is ServerSentEvent:
-        (data_type,) = typing.get_args(base_type(item_type)) or (str,)
-        return _event_decoder(_data_decoder(data_type))
-    decode = _data_decoder(item_type)
-    return lambda event: decode(event.data)
+    data_type, is_whole_event, takes_comments = _taken_apart(item_type)
+    is_bytes = any(base is bytes for base in members_of(data_type)) and response_parser is None
+    is_event = is_whole_event or takes_comments or event_map is not None
+    if is_bytes and (is_event or until is not None or base_type(data_type) is not bytes):
+        raise TypeError("bytes are yielded as they arrive, not as events; declare str, or a type without bytes")
+    names: tuple[FormatName, ...] = ("bytes",) if is_bytes else ("sse",) if is_event else _TEXTUAL
+    if stream_format is not None and stream_format not in names:
+        only = " or ".join(map(repr, names))
+        asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
+        raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
+    if event_map is not None:
+        event_map.check(data_type, item_type=item_type)
+        decode: DecodeEvent = event_map.decode
+        type_of: Callable[[ServerSentEvent[bytes]], Any] = event_map.type_of
+    else:
+        decode, type_of = _event_decoder(data_type, response_parser), lambda event: data_type
+    return ItemPlan(
+        item_type=item_type,
+        formats=tuple(FORMATS[name] for name in names),
+        stream_format=FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format],
+        decode=_whole_event_decoder(decode) if is_whole_event else decode,
+        type_of=type_of,
+        takes_comments=takes_comments,
+        is_end=None if until is None else _end_test(until),
+        end_shown=repr(until) if isinstance(until, str) else getattr(until, "__name__", type(until).__name__),
+        on_invalid=on_invalid if callable(on_invalid) else _ON_INVALID[on_invalid],
+        max_event_size=max_event_size,
+    )
 
 
-def _text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
-    return ServerSentEvent(event.data.decode("utf-8", "replace"), event.event, event.id, event.retry)
+def _taken_apart(item_type: Any) -> tuple[Any, bool, bool]:
+    """The type of an event's data, whether the whole event is asked for, and whether comments are."""
+    members = _members_with_frames(item_type)
+    others = tuple(member for member in members if class_of(member) is not Comment)
+    if not others:
+        raise TypeError("Comment alone would yield no event; declare a union, such as ServerSentEvent | Comment")
+    takes_comments = len(others) < len(members)
+    whole = [member for member in others if class_of(member) is ServerSentEvent]
+    if not whole:
+        return (typing.Union[others] if takes_comments else item_type), False, takes_comments  # noqa: UP007
+    if len(whole) < len(others):
+        raise TypeError(
+            f"{type_name(item_type)} is an event for some and its data for others; "
+            "declare ServerSentEvent[A | B], or A | B"
+        )
+    data_types = tuple((typing.get_args(base_type(member)) or (str,))[0] for member in whole)
+    return typing.Union[data_types], True, takes_comments  # noqa: UP007
 
 
-def _event_decoder(decode: Decode) -> DecodeItem:
-    return lambda event: ServerSentEvent(decode(event.data), event.event, event.id, event.retry)
+def _members_with_frames(annotation: Any) -> list[Any]:
+    """The members of a union, and of those within it that have frames among theirs; other types as they are."""
+    if not any(class_of(member) in (Comment, ServerSentEvent) for member in members_of(annotation)):
+        return [annotation]
+    members = union_members(base_type(annotation))
+    return [each for member in members for each in _members_with_frames(member)] or [annotation]
 
 
-def _data_decoder(data_type: Any) -> Decode:
-    base = base_type(data_type)
-    if base is bytes:
-        raise TypeError("the data of an event is text or JSON; declare str, or the type of the JSON")
-    if base is not str:
-        return json_decoder(data_type)
-    from_text = text_decoder(data_type)
-    return lambda data: from_text(data.decode("utf-8", "replace"))
+def _event_decoder(data_type: Any, response_parser: Callable[[str], Any] | None) -> DecodeEvent:
+    if response_parser is not None:
+        decode = parser_decoder(response_parser)
+        return lambda event: decode(event.data.decode("utf-8", "replace"))
+    if data_type is bytes:
+        return lambda event: event.data
+    decode_data = type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
+    return lambda event: decode_data(event.data)
+
+
+def _whole_event_decoder(decode: DecodeEvent) -> DecodeEvent:
+    def decode_event(event: ServerSentEvent[bytes]) -> Any:
+        data = decode(event)
+        return data if data is SKIPPED else ServerSentEvent(data, event.event, event.id, event.retry)
+
+    return decode_event
+
+
+def _end_test(until: str | Callable[[ServerSentEvent[str]], object]) -> IsEnd:
+    if isinstance(until, str):
+        terminator = until.encode()
+        return lambda event: event.data == terminator
+    return lambda event: bool(not_awaitable("until", until(text_event(event))))
+
+
+def _raise(error: StreamDecodeError) -> Any:
+    raise error
+
+
+def _skip(error: StreamDecodeError) -> Any:
+    logger.warning("skipped: %s", error, extra={"event": error.event})
+    return SKIPPED
+
+
+_ON_INVALID: dict[str, OnInvalid] = {"raise": _raise, "skip": _skip}

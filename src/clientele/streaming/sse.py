@@ -1,21 +1,21 @@
-"""The event-stream format: bytes in, server-sent events out, nothing but bytes and values in between.
+"""The event-stream format: bytes in, server-sent events and comments out, nothing but bytes and values in between.
 
 It follows the WHATWG HTML standard, section 9.2.6 "Interpreting an event stream", to the letter. The standard decodes
 the stream as UTF-8 and then reads lines of text; here the lines are cut from the bytes, and a piece is decoded only
 where text is asked for. The two agree, because CR, LF, the colon and the field names are ASCII: in UTF-8 no other
 character contains their bytes, and a sequence broken off by one of them is replaced and ended there by both.
 
-Each byte is looked at a fixed number of times however the stream is cut: a piece without a line end is put aside as it
-is, and the pieces of a line are joined once, when its end arrives. A line ends with its CR; a LF that turns out to
-follow, in the same chunk or the next, is swallowed, so that no event waits for a byte that may never come.
+How the lines are cut, in time linear in the bytes however they arrive, is the affair of `line_buffer.py`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from typing import TYPE_CHECKING, Generic
+
+from .line_buffer import LineBuffer
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -30,7 +30,6 @@ DEFAULT_MAX_EVENT_SIZE = 16 * 1024 * 1024
 """The largest event taken unless said otherwise, in bytes."""
 
 _FIELDS = (b"data", b"event", b"id", b"retry")
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,55 @@ class ServerSentEvent(Generic[T]):
     retry: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment of an event stream, which servers send to keep a connection alive.
+
+    Attributes:
+        text: What stands after the colon, without the one space that may follow it.
+
+    Source: WHATWG HTML, section 9.2.5.
+    """
+
+    text: str
+
+
+def _refuse_to_set(frame: object, name: str, value: object) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_to_delete(frame: object, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+# What the dataclass made of these fails for names that are no fields (with slots, up to Python 3.13 at least), and
+# typing tries to set one: `ServerSentEvent[int](5)` would not work.
+for _kind in (ServerSentEvent, Comment):
+    setattr(_kind, "__setattr__", _refuse_to_set)  # noqa: B010
+    setattr(_kind, "__delattr__", _refuse_to_delete)  # noqa: B010
+
+
+def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
+    """The same event, its data as text; undecodable bytes are replaced, as the standard says."""
+    return ServerSentEvent(_text(event.data), event.event, event.id, event.retry)
+
+
 class OversizedEvent(Exception):
     """An event is larger than the parser's `max_event_size`."""
 
 
+def check_size(size: int, max_event_size: int) -> None:
+    """Hold a size against the limit.
+
+    Raises:
+        OversizedEvent: It is larger.
+    """
+    if size > max_event_size:
+        raise OversizedEvent
+
+
 class EventStreamParser:
-    """Turn the bytes of an event stream into events, whole or cut anywhere.
+    """Turn the bytes of an event stream into events and comments, whole or cut anywhere.
 
     Parameters:
         max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
@@ -72,76 +114,47 @@ class EventStreamParser:
         []
         >>> list(parser.receive(b"lo" + bytes([10, 10])))
         [ServerSentEvent(data=b'Hello', event='message', id='', retry=None)]
-
-    Bytes after the last blank line belong to an unfinished event, which the standard drops; so there is nothing to say
-    at the end of a stream.
     """
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
         self.last_event_id = ""
         self.retry: int | None = None
-        self._start: bytes | None = b""  # what may become a byte order mark; None once that is settled
-        self._skip_line_feed = False  # the last chunk ended with CR
-        self._line: list[bytes] = []  # the pieces of the unfinished line
-        self._line_size = 0
-        self._line_start = b""  # enough of it to tell a field
+        self._lines = LineBuffer(carriage_returns=True)
         self._data: list[bytes] = []
         self._event = b""
         self._id = ""
         self._event_retry: int | None = None
         self._event_size = 0
 
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes]]:
-        """Take the next bytes of the stream, and yield the events that they complete.
+    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes] | Comment]:
+        """Take the next bytes of the stream, and yield the events and comments that they complete.
 
         The iterator must be exhausted before the next bytes are handed over.
 
         Raises:
             OversizedEvent: An event, or a line, is larger than `max_event_size`. The events before it were yielded.
         """
-        if self._start is not None:
-            data = self._start + data
-            if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._start = data
-                return
-            self._start = None
-            data = data.removeprefix(_BOM)
-        if self._skip_line_feed and data:
-            self._skip_line_feed = False
-            data = data.removeprefix(b"\n")
-        if b"\r" in data:
-            self._skip_line_feed = data.endswith(b"\r")
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        for line in self._lines.receive(data):
+            frame = self._read_line(line) if line else self._finish_event()
+            if frame is not None:
+                yield frame
+        if self._lines.rest_size:
+            is_field = self._lines.rest_start.startswith((b"data:", b"event:", b"id:", b"retry:"))
+            check_size(self._lines.rest_size + (self._event_size if is_field else 0), self._max_event_size)
 
-        *lines, rest = data.split(b"\n")
-        if lines and self._line:
-            lines[0] = b"".join([*self._line, lines[0]])
-            self._line.clear()
-            self._line_size = 0
-            self._line_start = b""
-        for line in lines:
-            if line:
-                self._read_line(line)
-            else:
-                event = self._finish_event()
-                if event is not None:
-                    yield event
-        if rest:
-            self._line.append(rest)
-            self._line_size += len(rest)
-            self._line_start = (self._line_start + rest[:6])[:6]
-            is_field = self._line_start.startswith((b"data:", b"event:", b"id:", b"retry:"))
-            self._check_size(self._line_size + (self._event_size if is_field else 0))
+    def end(self) -> Iterator[ServerSentEvent[bytes] | Comment]:
+        """Nothing: bytes after the last blank line belong to an unfinished event, which the standard drops."""
+        return iter(())
 
-    def _read_line(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> Comment | None:
         name, _, value = line.partition(b":")
-        if name not in _FIELDS:
-            self._check_size(len(line))
-            return
-        self._event_size += len(line)
-        self._check_size(self._event_size)
         value = value.removeprefix(b" ")
+        if name not in _FIELDS:
+            check_size(len(line), self._max_event_size)
+            return None if name else Comment(_text(value))
+        self._event_size += len(line)
+        check_size(self._event_size, self._max_event_size)
         if name == b"data":
             self._data.append(value)
         elif name == b"event":
@@ -151,6 +164,7 @@ class EventStreamParser:
                 self._id = _text(value)
         elif name == b"retry" and value.isdigit():
             self._event_retry = self.retry = _milliseconds(value)
+        return None
 
     def _finish_event(self) -> ServerSentEvent[bytes] | None:
         self.last_event_id = self._id
@@ -167,10 +181,6 @@ class EventStreamParser:
         self._event = b""
         self._event_retry = None
         self._event_size = 0
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_event_size:
-            raise OversizedEvent
 
 
 def _text(value: bytes) -> str:

@@ -16,7 +16,7 @@ from typing import Generic, Self, TypeVar
 
 import httpx2
 
-from ..exceptions import UnexpectedContentType, reason
+from ..exceptions import reason
 from .body import AsyncBody, Body
 from .items import ItemReader
 
@@ -33,9 +33,9 @@ class Stream(Iterator[T], Generic[T]):
             for event in events:
                 ...
 
-    Iterating raises `StreamInterrupted` where the stream was cut short, `StreamDecodeError` where an event is not of
-    the declared type, `EventTooLarge` where one is too large; each after the items before it, and each closes the
-    stream. A closed stream has no more items.
+    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for,
+    `StreamDecodeError` where an event is not of the declared type, `EventTooLarge` where one is too large, and what an
+    `event_map` says; each after the items before it, and each closes the stream. A closed stream has no more items.
     """
 
     def __init__(self, body: Body, reader: ItemReader[T]) -> None:
@@ -63,7 +63,10 @@ class Stream(Iterator[T], Generic[T]):
             while not self._body.is_closed:
                 for item in self._reader:
                     return item
-                self._receive()
+                if self._reader.is_finished:
+                    self._body.finish()
+                else:
+                    self._receive()
         except BaseException:
             self.close()
             raise
@@ -73,6 +76,8 @@ class Stream(Iterator[T], Generic[T]):
     def _receive(self) -> None:
         try:
             self._reader.receive(next(self._body))
+        except StopIteration:
+            self._reader.end()
         except (httpx2.RequestError, httpx2.StreamError) as error:
             if not self._body.is_closed:  # otherwise another thread closed it, which is no error
                 raise self._reader.interrupted(reason(error, self.response.request)) from error
@@ -123,7 +128,10 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
             while not self._body.is_closed:
                 for item in self._reader:
                     return item
-                await self._receive()
+                if self._reader.is_finished:
+                    await self._body.finish()
+                else:
+                    await self._receive()
         except BaseException:
             await self.aclose()
             raise
@@ -133,6 +141,8 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     async def _receive(self) -> None:
         try:
             self._reader.receive(await anext(self._body))
+        except StopAsyncIteration:
+            self._reader.end()
         except (httpx2.RequestError, httpx2.StreamError) as error:
             if not self._body.is_closed:  # otherwise another task closed it, which is no error
                 raise self._reader.interrupted(reason(error, self.response.request)) from error
@@ -148,25 +158,3 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def is_event_stream(response: httpx2.Response) -> bool:
-    """Whether the response's media type is `text/event-stream`."""
-    media_type: str = response.headers.get("Content-Type", "").partition(";")[0]
-    return media_type.strip().lower() == "text/event-stream"
-
-
-def check_content_type(response: httpx2.Response) -> None:
-    """Refuse a response that is neither an event stream nor an empty one (status 204).
-
-    Raises:
-        UnexpectedContentType: The media type is not `text/event-stream`.
-    """
-    if is_event_stream(response) or response.status_code == httpx2.codes.NO_CONTENT:
-        return
-    cure = (
-        "it is a redirect, and the client follows none"
-        if response.is_redirect
-        else "if this endpoint answers all at once, declare it without streaming_response=True"
-    )
-    raise UnexpectedContentType(response, cure=f"where text/event-stream was expected; {cure}")

@@ -1,0 +1,16 @@
+"""Lines of text, a build's log say."""
+
+from typing import Iterator
+
+from clientele import api
+
+client = api.APIClient(base_url="http://localhost:8000")
+
+
+@client.get("/builds/{build}/log", streaming_response=True)
+def build_log(build: int, *, result: Iterator[str]) -> Iterator[str]:
+    return result
+
+
+for line in build_log(7):
+    print(line)

@@ -1,0 +1,142 @@
+"""Events whose name says what their data is: `event_map=` of an endpoint.
+
+| value for a name | an event of that name |
+|---|---|
+| a type | becomes an item, its data as this type |
+| `None` | is skipped |
+| an exception class | is raised, as an exception made of the event |
+
+`"*"` stands for every name that is not listed. Without it those are skipped, since streaming APIs add event types, and
+each is logged once at INFO, since one that is missing in the map may be a mistake.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ..exceptions import HTTPStatusError, UnexpectedContentType, excerpt, type_name
+from ..hydration import covers, data_decoder, members_of
+from .sse import ServerSentEvent, text_event
+
+DecodeEvent: TypeAlias = Callable[[ServerSentEvent[bytes]], Any]
+
+SKIPPED: Any = object()
+"""What decoding gives for an event that is to be skipped."""
+
+EVERY_OTHER = "*"
+MAX_LOGGED_NAMES = 1000
+"""How many names not listed are logged, and remembered for that, before it is enough."""
+
+_MADE_OF_RESPONSES = (HTTPStatusError.__init__, UnexpectedContentType.__init__)
+
+logger = logging.getLogger("clientele")
+
+
+class EventMap:
+    """What becomes of the events of each name.
+
+    Parameters:
+        entries: A type, `None` or an exception class for each name.
+        logged_names: The names not listed that have been logged, to which others are added. Default: none have been.
+
+    Raises:
+        TypeError: The entries are no such mapping, or none of them is a type.
+    """
+
+    def __init__(self, entries: Mapping[Any, Any], logged_names: set[str] | None = None) -> None:
+        if not isinstance(entries, Mapping):
+            raise TypeError(f"event_map is {entries!r}; it is a mapping of event names to types")
+        for name in entries:
+            if not isinstance(name, str):
+                raise TypeError(f"event_map has the key {name!r}; the name of an event is a str")
+        self._entries = dict(entries)
+        self._types = {name: each for name, each in entries.items() if not (each is None or _is_exception(each))}
+        if not self._types:
+            raise TypeError("event_map has a type for no event; nothing could ever be yielded")
+        self._decoders = {name: _decoder(name, each) for name, each in entries.items()}
+        self._decode_others = self._decoders.pop(EVERY_OTHER, self._skip_unlisted)
+        self._logged_names = set() if logged_names is None else logged_names
+
+    def check(self, data_type: Any, *, item_type: Any) -> None:
+        """Hold the map against what is declared.
+
+        Parameters:
+            data_type: The type of an event's data.
+            item_type: The type that was declared, which may be that of the whole event.
+
+        Raises:
+            TypeError: A type in the map is not among those declared, or the other way round.
+        """
+        for name, each in self._types.items():
+            if not covers(data_type, each):
+                raise TypeError(
+                    f"event_map makes {type_name(each)} of the event {name!r}, "
+                    f"which {type_name(item_type)} does not have; add it to the union, or correct the map"
+                )
+        made = [part for each in self._types.values() for part in members_of(each)]
+        for member in members_of(data_type):
+            if member not in made and not any(covers(member, part) for part in made):
+                raise TypeError(
+                    f"event_map makes no event a {type_name(member)}; map a name to it, or take it out of the union"
+                )
+
+    def decode(self, event: ServerSentEvent[bytes]) -> Any:
+        """The event's data as the type that its name stands for, or `SKIPPED`.
+
+        Raises:
+            pydantic.ValidationError: The data does not fit.
+            Exception: What the map says is to be raised.
+        """
+        return self._decoders.get(event.event, self._decode_others)(event)
+
+    def type_of(self, event: ServerSentEvent[bytes]) -> Any:
+        """The type, or exception, that the event's name stands for."""
+        return self._entries.get(event.event, self._entries.get(EVERY_OTHER))
+
+    def _skip_unlisted(self, event: ServerSentEvent[bytes]) -> Any:
+        name = excerpt(event.event)
+        if name not in self._logged_names and len(self._logged_names) < MAX_LOGGED_NAMES:
+            self._logged_names.add(name)
+            logger.info("skipping events named %r: they are not in the event_map, and neither is %r", name, EVERY_OTHER)
+        return SKIPPED
+
+
+def _decoder(name: str, entry: Any) -> DecodeEvent:
+    if entry is None:
+        return lambda event: SKIPPED
+    if isinstance(entry, BaseException):
+        raise TypeError(f"event_map has an exception at {name!r}; map its class, {type(entry).__name__}")
+    if _is_exception(entry):
+        return _raiser(name, entry)
+    decode = data_decoder(entry)
+    return lambda event: decode(event.data)
+
+
+def _raiser(name: str, exception: type[Exception]) -> DecodeEvent:
+    if issubclass(exception, StopIteration | StopAsyncIteration):
+        raise TypeError(f"event_map raises {exception.__name__} at {name!r}, which would pass for the stream's end")
+    if exception.__init__ in _MADE_OF_RESPONSES:
+        raise TypeError(
+            f"event_map raises {exception.__name__} at {name!r}, which is made of a response, not of an event"
+        )
+    try:
+        inspect.signature(exception).bind(object())
+    except TypeError as error:
+        raise TypeError(
+            f"event_map raises {exception.__name__} at {name!r}, which cannot be made of an event alone ({error}); "
+            "map a class that takes the event as its one argument"
+        ) from None
+    except ValueError:  # built-in classes do not tell their signature
+        pass
+
+    def raise_exception(event: ServerSentEvent[bytes]) -> Any:
+        raise exception(text_event(event))
+
+    return raise_exception
+
+
+def _is_exception(entry: Any) -> bool:
+    return isinstance(entry, type) and issubclass(entry, Exception)

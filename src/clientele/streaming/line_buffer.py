@@ -1,0 +1,67 @@
+"""The lines in bytes that arrive in pieces; what all formats that are made of lines are read with.
+
+Each byte is looked at a fixed number of times however the stream is cut: a piece without a line end is put aside as it
+is, and the pieces of a line are joined once, when its end arrives.
+"""
+
+from __future__ import annotations
+
+_BOM = b"\xef\xbb\xbf"
+_START_SIZE = 6
+
+
+class LineBuffer:
+    """Cut bytes into lines. A byte order mark before the first is dropped.
+
+    Parameters:
+        carriage_returns: Whether CR and CRLF end a line as LF does. A line ends with its CR then; a LF that turns out
+            to follow, in the same piece or the next, is swallowed, so that no line waits for a byte that may never
+            come.
+
+    Attributes:
+        rest_size: The size of the unfinished line, in bytes.
+        rest_start: Its first bytes, at most six.
+    """
+
+    def __init__(self, *, carriage_returns: bool) -> None:
+        self.rest_size = 0
+        self.rest_start = b""
+        self._carriage_returns = carriage_returns
+        self._start: bytes | None = b""  # what may become a byte order mark; None once that is settled
+        self._skip_line_feed = False  # the last piece ended with CR
+        self._rest: list[bytes] = []
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take the next bytes, and give the lines that they finish, without their ends."""
+        if self._start is not None:
+            data = self._start + data
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._start = data
+                return []
+            self._start = None
+            data = data.removeprefix(_BOM)
+        if self._carriage_returns:
+            if self._skip_line_feed and data:
+                self._skip_line_feed = False
+                data = data.removeprefix(b"\n")
+            if b"\r" in data:
+                self._skip_line_feed = data.endswith(b"\r")
+                data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        if lines and self._rest:
+            self._rest.append(lines[0])
+            lines[0] = self.take_rest()
+        if rest:
+            self._rest.append(rest)
+            self.rest_size += len(rest)
+            self.rest_start = (self.rest_start + rest[:_START_SIZE])[:_START_SIZE]
+        return lines
+
+    def take_rest(self) -> bytes:
+        """Take the unfinished line out, `b""` where there is none."""
+        rest = (self._start or b"") + b"".join(self._rest)
+        self._start = None
+        self._rest.clear()
+        self.rest_size = 0
+        self.rest_start = b""
+        return rest
