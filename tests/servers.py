@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import uvicorn
 
@@ -201,10 +202,10 @@ def raw_server(handler: Handler | bytes) -> Iterator[RawServer]:
 
 
 @contextlib.contextmanager
-def asgi_server(app: object) -> Iterator[str]:
-    """Run an ASGI application on uvicorn, and give its URL."""
+def asgi_server(app: object, *, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
+    """Run an ASGI application on uvicorn, with its lifespan or without, and give its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:  # its backlog takes connections until uvicorn is up
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_level="warning", lifespan=lifespan, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import sys
 from collections.abc import Callable, Mapping
@@ -13,12 +12,12 @@ import httpx2
 
 from .endpoints.call import Call, errors_named
 from .endpoints.decorator import EndpointDecorator
-from .endpoints.direct import PendingStream, checked_method, direct_call
+from .endpoints.direct import PendingStream, direct_call
 from .endpoints.endpoint import Endpoint
 from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamRequestOptions
 from .endpoints.plan import INJECTED, Planner, declare
 from .exceptions import printable_url
-from .http_clients import HTTPClients, HTTPClientSettings
+from .http_clients import HTTPClients, HTTPClientSettings, is_token
 from .streaming.stream import Stream
 
 if TYPE_CHECKING:
@@ -89,9 +88,9 @@ class APIClient:
 
         The decorated function's signature says what is sent and what comes back. A parameter named in the path fills
         it; `data` is the body; `query` and `headers` are mappings of those; every other is a query parameter, if its
-        annotation does not say otherwise: `Annotated[str, api.Header()]`. `result`
-        is injected, its annotation is the type of the answer; so is `response`, the `httpx2.Response`, if there is such
-        a parameter. The function's body runs when the response has arrived, and what it returns is the call's value.
+        annotation does not say otherwise: `Annotated[str, api.Header()]`. `result` is injected, its annotation is the
+        type of the answer; so is `response`, the `httpx2.Response`, if there is such a parameter. The function's body
+        runs when the response has arrived, and what it returns is the call's value.
 
         Parameters:
             method: The HTTP method.
@@ -107,9 +106,9 @@ class APIClient:
             TypeError: The declaration is wrong, here or when the function is decorated.
             ValueError: An option is out of its range.
         """
+        method = _checked_method(method)
         if not isinstance(path, str):
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
-        method = checked_method(method, path)
         _check_names(f"{method} {path}", options, EndpointOptions)
         with errors_named(f"{method} {path}"):
             checked_options = Options(**options)
@@ -250,7 +249,9 @@ class APIClient:
     def _direct_call(
         self, method: str, path: str, type_: Any, options: Mapping[str, Any], *, is_stream: bool = False
     ) -> Call:
-        method = checked_method(method, path)
+        method = _checked_method(method)
+        if not isinstance(path, str):
+            raise TypeError(f"the path comes after the method {method}, as in '/events'; it is {path!r}")
         _check_names(f"{method} {path}", options, StreamRequestOptions if is_stream else RequestOptions)
         return direct_call(
             method,
@@ -294,8 +295,16 @@ class APIClient:
         return cast("Callable[..., Any]", wrapper)
 
 
+def _checked_method(method: Any) -> str:
+    if not isinstance(method, str) or not is_token(method):
+        raise TypeError(f"the method comes first, and {method!r} is none; write 'GET', '/events'")
+    return method.upper()
+
+
 def _check_names(name: str, options: Mapping[str, Any], known: Any) -> None:
     if unknown := options.keys() - known.__annotations__.keys():
+        import difflib  # slow to import, and seldom needed
+
         similar = [each for name in unknown for each in difflib.get_close_matches(name, known.__annotations__, 1)]
         guess = f"; did you mean {' and '.join(similar)}?" if similar else ""
         expected = ", ".join(known.__annotations__)

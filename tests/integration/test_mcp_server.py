@@ -15,8 +15,8 @@ import httpx2
 import pydantic
 import pytest
 from tests.integration.fixtures.conversations import converse, each, read, value_of
-from tests.integration.fixtures.mcp_server import Events, make_server, running, signals
-from tests.servers import WAIT
+from tests.integration.fixtures.mcp_server import Events, make_server, signals
+from tests.servers import WAIT, asgi_server
 
 from clientele import api
 
@@ -172,19 +172,19 @@ async def open_session(mcp: SimpleNamespace) -> str:
 
 @pytest.fixture(scope="module")
 def streaming_server():
-    with running(make_server().streamable_http_app()) as url:
+    with asgi_server(make_server().streamable_http_app(), lifespan="on") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def json_server():
-    with running(make_server().streamable_http_app(json_response=True)) as url:
+    with asgi_server(make_server().streamable_http_app(json_response=True), lifespan="on") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def resumable_server():
-    with running(make_server().streamable_http_app(event_store=Events(), retry_interval=10)) as url:
+    with asgi_server(make_server().streamable_http_app(event_store=Events(), retry_interval=10), lifespan="on") as url:
         yield url
 
 

@@ -179,6 +179,17 @@ def test_the_recordings_have_no_field_that_the_package_does_not_know(recording, 
     assert set(unknown_fields(models)) <= {"store"}  # which is documented all the same
 
 
+def chunks_that_both_read(side, url: str) -> list[ChatCompletionChunk]:
+    """The chunks of a chat, which are the same for the package and for Clientele."""
+    theirs = read_with_package(side, url)
+    assert theirs.error is None
+    chat = declared_chat(side, client_of(url), ChatCompletionChunk)
+    ours = read(side, lambda: chat(Question()))
+    assert ours.error is None
+    assert ours.items == theirs.items
+    return theirs.items
+
+
 @pytest.mark.parametrize(
     ("recording", "cutting"),
     [(recorded.TEXT, cutting) for cutting in CUTTINGS] + [(recorded.TOOL_CALLS, "event by event")],
@@ -186,13 +197,7 @@ def test_the_recordings_have_no_field_that_the_package_does_not_know(recording, 
 )
 def test_the_chunks_are_those_that_the_package_reads(side, serve, recording, cutting):
     server = serve(playback(recorded.CHAT_PATH, recording, cutting))
-    theirs = read_with_package(side, server.url)
-    assert theirs.error is None
-    chat = declared_chat(side, client_of(server.url), ChatCompletionChunk)
-    ours = read(side, lambda: chat(Question()))
-    assert ours.error is None
-    assert ours.items == theirs.items
-    assert len(theirs.items) == len(recording) - 1
+    assert len(chunks_that_both_read(side, server.url)) == len(recording) - 1
 
 
 @pytest.mark.parametrize("recording", recorded.CHATS.values(), ids=recorded.CHATS)
@@ -262,13 +267,7 @@ DIALECTS = {
 def test_the_dialects_of_compatible_services_are_one(side, serve, dialect, cutting):
     recording = [DIALECTS[dialect](each) for each in [*recorded.TEXT[:2], recorded.DONE]]
     server = serve(playback(recorded.CHAT_PATH, recording, cutting))
-    theirs = read_with_package(side, server.url)
-    assert theirs.error is None
-    chat = declared_chat(side, client_of(server.url), ChatCompletionChunk)
-    ours = read(side, lambda: chat(Question()))
-    assert ours.error is None
-    assert ours.items == theirs.items
-    assert len(theirs.items) == 2
+    assert len(chunks_that_both_read(side, server.url)) == 2
 
 
 def test_the_first_chunk_of_some_services_has_no_choices(side, serve):

@@ -77,6 +77,17 @@ class Gate:
         return event.data == "[DONE]"
 
 
+def is_end_and_tells(reached: anyio.Event | threading.Event) -> Callable[[api.ServerSentEvent[str]], bool]:
+    """An `until` that sets this at the terminator; its reader goes on to the waiting before another task runs."""
+
+    def is_end(event: api.ServerSentEvent[str]) -> bool:
+        if event.data == "[DONE]":
+            reached.set()
+        return event.data == "[DONE]"
+
+    return is_end
+
+
 def client_of(server: RawServer, **settings: Any) -> api.APIClient:
     return api.APIClient(base_url=server.url, **settings)
 
@@ -680,13 +691,7 @@ class TestLeavingWhileTheEndIsAwaited:
     def test_cancelling_closes_the_connection(self, async_side, server):
         async def main() -> None:
             reached = anyio.Event()
-
-            def is_end(event: api.ServerSentEvent[str]) -> bool:
-                if event.data == "[DONE]":
-                    reached.set()  # the reader goes on to the waiting before anybody else runs
-                return event.data == "[DONE]"
-
-            stream = await declare_async(client_of(server), until=is_end)()
+            stream = await declare_async(client_of(server), until=is_end_and_tells(reached))()
             items, is_cancelled = [], False
 
             async def read() -> None:
@@ -712,13 +717,7 @@ class TestLeavingWhileTheEndIsAwaited:
     def test_a_timeout_of_the_callers_own_is_still_theirs(self, async_side, server):
         async def main() -> None:
             reached = anyio.Event()
-
-            def is_end(event: api.ServerSentEvent[str]) -> bool:
-                if event.data == "[DONE]":
-                    reached.set()
-                return event.data == "[DONE]"
-
-            stream = await declare_async(client_of(server), until=is_end)()
+            stream = await declare_async(client_of(server), until=is_end_and_tells(reached))()
             assert [await anext(stream), await anext(stream)] == ["1", "2"]
             with anyio.move_on_after(0) as scope:  # runs out while the end is awaited
                 await anext(stream, None)
@@ -731,13 +730,7 @@ class TestLeavingWhileTheEndIsAwaited:
     def test_closing_in_another_task_ends_the_waiting(self, async_side, server):
         async def main() -> None:
             reached = anyio.Event()
-
-            def is_end(event: api.ServerSentEvent[str]) -> bool:
-                if event.data == "[DONE]":
-                    reached.set()
-                return event.data == "[DONE]"
-
-            stream = await declare_async(client_of(server), until=is_end)()
+            stream = await declare_async(client_of(server), until=is_end_and_tells(reached))()
             items = []
 
             async def read() -> None:
@@ -756,13 +749,7 @@ class TestLeavingWhileTheEndIsAwaited:
     @pytest.mark.parametrize("attempt", range(5))
     def test_closing_in_another_thread_ends_the_waiting(self, server, attempt):
         reached = threading.Event()
-
-        def is_end(event: api.ServerSentEvent[str]) -> bool:
-            if event.data == "[DONE]":
-                reached.set()
-            return event.data == "[DONE]"
-
-        stream = declare(client_of(server), until=is_end)()
+        stream = declare(client_of(server), until=is_end_and_tells(reached))()
         items, errors = [], []
         threads = NewThreads()
 
@@ -814,13 +801,7 @@ class TestLeavingWhileTheEndIsAwaited:
 
         async def main() -> None:
             reached = anyio.Event()
-
-            def is_end(event: api.ServerSentEvent[str]) -> bool:
-                if event.data == "[DONE]":
-                    reached.set()
-                return event.data == "[DONE]"
-
-            stream = await declare_async(client_of(server), until=is_end)()
+            stream = await declare_async(client_of(server), until=is_end_and_tells(reached))()
 
             async def read() -> None:
                 async for _ in stream:

@@ -145,6 +145,18 @@ class Call:
             raise exception(reason(error, request), request=_request_of(error, request)) from error
 
 
+def close_result(result: Any) -> None:
+    """Close what `perform` gave, if it is a stream."""
+    if isinstance(result, Stream):
+        result.close()
+
+
+async def aclose_result(result: Any) -> None:
+    """Close what `aperform` gave, if it is a stream."""
+    if isinstance(result, AsyncStream):
+        await result.aclose()
+
+
 @contextmanager
 def errors_named(name: str) -> Generator[None]:
     """Say of which call the arguments cannot be sent.

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import httpx2
 
 from ..exceptions import type_name
-from ..http_clients import HTTPClients, is_token
+from ..http_clients import HTTPClients
 from ..hydration import class_of
 from ..streaming.stream import AsyncStream
 from .answer import answer_of
@@ -31,19 +31,6 @@ _PARAMETERS = (
     Parameter("query", Place.QUERY, "query", _write_value, is_mapping=True),
     Parameter("headers", Place.HEADERS, "headers", _write_value, is_mapping=True),
 )
-
-
-def checked_method(method: Any, path: Any) -> str:
-    """The method in capitals.
-
-    Raises:
-        TypeError: It is none, or the path is none.
-    """
-    if not isinstance(method, str) or not is_token(method):
-        raise TypeError(f"the method comes first, and {method!r} is none; write 'GET', '/events'")
-    if not isinstance(path, str):
-        raise TypeError(f"the path comes after the method {method}, as in '/events'; it is {path!r}")
-    return method.upper()
 
 
 def direct_call(

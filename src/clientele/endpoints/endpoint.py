@@ -9,8 +9,7 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..http_clients import HTTPClients
-from ..streaming.stream import AsyncStream, Stream
-from .call import Call, errors_named
+from .call import Call, aclose_result, close_result, errors_named
 from .generator import EndpointGenerator, RunningBody
 from .plan import Plan, Planner
 from .request import build_parts
@@ -38,7 +37,7 @@ class Endpoint:
         try:
             return plan.run_body(arguments, result=result, response=response)
         except BaseException:
-            _close(result)
+            close_result(result)
             raise
 
     async def acall(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -49,7 +48,7 @@ class Endpoint:
         try:
             return await plan.run_body(arguments, result=result, response=response)
         except BaseException:
-            await _aclose(result)
+            await aclose_result(result)
             raise
 
     def generate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Generator[Any, Any, Any]:
@@ -62,7 +61,7 @@ class Endpoint:
             try:
                 return (yield from plan.run_body(arguments, result=result, response=response))
             finally:
-                _close(result)
+                close_result(result)
 
         return generator()
 
@@ -91,13 +90,3 @@ class Endpoint:
             clients=self._clients,
             base_url=self._base_url,
         )
-
-
-def _close(result: Any) -> None:
-    if isinstance(result, Stream):
-        result.close()
-
-
-async def _aclose(result: Any) -> None:
-    if isinstance(result, AsyncStream):
-        await result.aclose()

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ..event_loop import EventLoop, begun_unseen
-from ..streaming.stream import AsyncStream
+from .call import aclose_result
 
 
 class RunningBody:
@@ -40,8 +40,7 @@ class RunningBody:
         try:
             await self.generator.aclose()
         finally:
-            if isinstance(self._result, AsyncStream):
-                await self._result.aclose()
+            await aclose_result(self._result)
 
     def close_soon(self) -> None:
         """Leave the closing to the event loop."""

@@ -311,8 +311,6 @@ def _event_decoder(data_type: Any, response_parser: Callable[[str], Any] | None)
     if response_parser is not None:
         decode = parser_decoder(response_parser)
         return lambda event: decode(event.data.decode("utf-8", "replace"))
-    if data_type is bytes:
-        return lambda event: event.data
     decode_data = type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
     return lambda event: decode_data(event.data)
 

@@ -49,10 +49,11 @@ class LineParser:
     """
 
     last_event_id = ""
+    _carriage_returns = True
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, encoding: str = "utf-8") -> None:
         self._max_event_size = max_event_size
-        self._lines = LineBuffer(carriage_returns=True)
+        self._lines = LineBuffer(carriage_returns=self._carriage_returns)
         self._to_utf8 = _to_utf8(encoding)
 
     def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes]]:
@@ -63,20 +64,41 @@ class LineParser:
         Raises:
             OversizedEvent: A line is longer than `max_event_size`. The lines before it were yielded.
         """
-        for line in self._lines.receive(self._to_utf8(data, False)):
-            yield self._event(line)
+        yield from self._events(self._lines.receive(self._to_utf8(data, False)))
         check_size(self._lines.rest_size, self._max_event_size)
 
     def end(self) -> Iterator[ServerSentEvent[bytes]]:
         """The stream has ended; yield the last line, if it had no end."""
         lines = self._lines.receive(self._to_utf8(b"", True))
         rest = self._lines.take_rest()
-        for line in [*lines, rest] if rest else lines:
-            yield self._event(line)
+        yield from self._events([*lines, rest] if rest else lines)
 
-    def _event(self, line: bytes) -> ServerSentEvent[bytes]:
-        check_size(len(line), self._max_event_size)
-        return ServerSentEvent(line)
+    def _events(self, lines: list[bytes]) -> Iterator[ServerSentEvent[bytes]]:
+        for line in lines:
+            check_size(len(line), self._max_event_size)
+            yield ServerSentEvent(line)
+
+
+class JSONLinesParser(LineParser):
+    """Turn bytes into JSON documents, one on each line.
+
+    Blank lines are skipped, the last line needs no end, a byte order mark before the first is dropped.
+
+    Parameters:
+        max_event_size: The longest line taken, in bytes.
+    """
+
+    _carriage_returns = False  # within JSON, CR is white space
+
+    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
+        super().__init__(max_event_size)
+
+    def _events(self, lines: list[bytes]) -> Iterator[ServerSentEvent[bytes]]:
+        for line in lines:
+            check_size(len(line), self._max_event_size)
+            document = line.strip(_JSON_SPACE)
+            if document:
+                yield ServerSentEvent(document)
 
 
 def _to_utf8(encoding: str) -> Callable[[bytes, bool], bytes]:
@@ -107,44 +129,6 @@ def _with_byte_order_mark(
         return decode(data, is_last)
 
     return decode_text
-
-
-class JSONLinesParser:
-    """Turn bytes into JSON documents, one on each line.
-
-    Blank lines are skipped, the last line needs no end, a byte order mark before the first is dropped.
-
-    Parameters:
-        max_event_size: The longest line taken, in bytes.
-    """
-
-    last_event_id = ""
-
-    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
-        self._max_event_size = max_event_size
-        self._lines = LineBuffer(carriage_returns=False)  # within JSON, CR is white space
-
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes]]:
-        """Take the next bytes, and yield the documents that they complete.
-
-        The iterator must be exhausted before the next bytes are handed over.
-
-        Raises:
-            OversizedEvent: A line is longer than `max_event_size`. The documents before it were yielded.
-        """
-        for line in self._lines.receive(data):
-            yield from self._document(line)
-        check_size(self._lines.rest_size, self._max_event_size)
-
-    def end(self) -> Iterator[ServerSentEvent[bytes]]:
-        """The stream has ended; yield the last document, if its line had no end."""
-        yield from self._document(self._lines.take_rest())
-
-    def _document(self, line: bytes) -> Iterator[ServerSentEvent[bytes]]:
-        check_size(len(line), self._max_event_size)
-        document = line.strip(_JSON_SPACE)
-        if document:
-            yield ServerSentEvent(document)
 
 
 class JSONDocumentParser:
