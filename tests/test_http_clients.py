@@ -19,7 +19,7 @@ from tests.servers import answer
 from tests.sides import RUNNERS
 
 from clientele import api
-from clientele.http_clients import KEEPALIVE_OPTIONS
+from clientele.transports.keepalive import KEEPALIVE_OPTIONS
 
 
 def number_endpoints(client: api.APIClient):

@@ -269,6 +269,8 @@ class APIClient:
     ) -> Callable[..., Any]:
         declaration = declare(function, method=method, path=path, options=options)
         endpoint = Endpoint(Planner(declaration, frame), self._clients, self._base_url)
+        if declaration.is_async:
+            self._clients.prepare_async()
         wrapper: Any
         if declaration.is_generator:
             generate = endpoint.agenerate if declaration.is_async else endpoint.generate

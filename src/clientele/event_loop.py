@@ -51,6 +51,7 @@ class EventLoop:
 
     def __init__(self) -> None:
         self.process = os.getpid()
+        self._loop = _running_loop()
         self._dropped: set[AsyncClosable] = set()
         self._kept: set[AsyncClosable] = set()
         self._shutdown = self._wait_for_shutdown()
@@ -69,6 +70,14 @@ class EventLoop:
             await anext(_event_loops[loop]._shutdown)
             await _shut_down_closed_loops()
         return _event_loops[loop]
+
+    def is_running_here(self) -> bool:
+        """Whether it is the event loop that runs the caller.
+
+        Raises:
+            RuntimeError: None does.
+        """
+        return self.process == os.getpid() and _running_loop() is self._loop
 
     def close_at_shutdown(self, closable: AsyncClosable) -> None:
         """Close this when the loop shuts down."""
@@ -100,11 +109,16 @@ class EventLoop:
             yield
         finally:
             _event_loops.pop(loop, None)
-            await _close_all(self._dropped)
-            await _close_all(self._kept)
+            for closables in (self._dropped, self._kept, self._dropped):  # closing one thing may drop another
+                await _close_all(closables)
 
 
 _event_loops: dict[Any, EventLoop] = {}
+
+
+def is_trio() -> bool:
+    """Whether the caller is run by trio, and not by asyncio."""
+    return _running_trio() is not None
 
 
 def _running_loop() -> Any:

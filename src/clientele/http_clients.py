@@ -7,11 +7,9 @@ whichever comes first; connections that a fork took along are left to the parent
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
-import socket
 import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,7 +19,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import httpx2
 
-from .event_loop import EventLoop
+from .event_loop import EventLoop, is_trio
 from .exceptions import excerpt
 
 Primitive: TypeAlias = str | int | float | bool | None
@@ -32,20 +30,6 @@ QueryParamTypes: TypeAlias = (
 CookieTypes: TypeAlias = httpx2.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
 AuthTypes: TypeAlias = tuple[str, str] | Callable[[httpx2.Request], httpx2.Request] | httpx2.Auth
 TimeoutTypes: TypeAlias = float | tuple[float | None, float | None, float | None, float | None] | httpx2.Timeout | None
-
-KEEPALIVE_OPTIONS = [
-    (level, getattr(socket, name), value)
-    for level, name, value in [
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 60),
-        (socket.IPPROTO_TCP, "TCP_KEEPALIVE", 60),  # the name of TCP_KEEPIDLE on macOS
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 15),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 4),
-    ]
-    if hasattr(socket, name)
-]
-"""After a minute without a byte the peer is probed every 15 seconds; four probes unanswered end the connection."""
-
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN_IN_HEADERS = re.compile(r"[\x00-\x08\n-\x1f\x7f]|^[ \t]|[ \t]$")
@@ -173,10 +157,15 @@ class HTTPClients:
         if client is None:
             settings = self._shared_settings()
             settings["event_hooks"] = _awaitable_hooks(settings.get("event_hooks") or {})
-            client = httpx2.AsyncClient(**settings, transport=self._async_transport)
+            client = self._async_client_class()(**settings, transport=self._async_transport)
             self._async_clients[event_loop] = client
             event_loop.close_at_shutdown(client)
         return client
+
+    def prepare_async(self) -> None:
+        """Import what asynchronous calls under asyncio need, which is nothing for an event loop to wait for."""
+        if self._takes_aiohttp:
+            from .transports import aiohttp  # noqa: F401
 
     def close(self) -> None:
         """Close the client for synchronous calls; those for asynchronous ones close with their event loops."""
@@ -191,6 +180,19 @@ class HTTPClients:
         self.close()
         if client is not None:
             await client.aclose()
+
+    @property
+    def _takes_aiohttp(self) -> bool:
+        """Whether asyncio's calls ride on aiohttp, if nobody says otherwise, which speaks HTTP/1.1 only."""
+        speaks_http1_only = self._settings.get("http1", True) and not self._settings.get("http2", False)
+        return speaks_http1_only and self._async_transport is None and self._given_async_client is None
+
+    def _async_client_class(self) -> type[httpx2.AsyncClient]:
+        if is_trio() or not self._takes_aiohttp:
+            return httpx2.AsyncClient
+        from .transports.aiohttp import AiohttpClient  # slow to import; synchronous calls have no need of it
+
+        return AiohttpClient
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -245,29 +247,6 @@ def _checked_value(name: str, value: str) -> bytes:
 def _default_ssl_context(trust_env: bool, cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
     """The context for every client that does not bring its own, for as long as the environment names these files."""
     return httpx2.create_ssl_context(trust_env=trust_env)
-
-
-def enable_keepalive(event: str, info: Mapping[str, Any]) -> None:
-    """Turn on TCP keep-alive for every connection that a request opens: its `trace` extension.
-
-    A stream may wait for ever, so a peer that vanished without a word must be noticed by other means than a timeout.
-    """
-    if not event.endswith("connect_tcp.complete"):
-        return
-    connection = info["return_value"].get_extra_info("socket")
-    # The event loops' sockets differ in what they allow; options set through a duplicate reach them all the same.
-    # Where an option is refused, the connection serves without it.
-    with (
-        contextlib.suppress(OSError),
-        socket.fromfd(connection.fileno(), connection.family, connection.type) as duplicate,
-    ):
-        for option in KEEPALIVE_OPTIONS:
-            duplicate.setsockopt(*option)
-
-
-async def enable_keepalive_async(event: str, info: Mapping[str, Any]) -> None:
-    """The twin of `enable_keepalive` for asynchronous requests."""
-    enable_keepalive(event, info)
 
 
 def _release(

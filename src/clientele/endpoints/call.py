@@ -15,11 +15,12 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..exceptions import StreamInterrupted, TransportError, UnexpectedContentType, reason
-from ..http_clients import HTTPClients, checked_headers, enable_keepalive, enable_keepalive_async
+from ..http_clients import HTTPClients, checked_headers
 from ..streaming.body import AsyncBody, Body
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader
 from ..streaming.stream import AsyncStream, Stream
+from ..transports.keepalive import enable_keepalive, enable_keepalive_async
 from .answer import Answer, CompleteAnswer, StreamAnswer, is_error
 from .options import CLIENT_DEFAULT, Options
 from .request import RequestParts

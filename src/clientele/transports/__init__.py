@@ -1,0 +1,1 @@
+"""Transports of our own for httpx2's transport interface."""

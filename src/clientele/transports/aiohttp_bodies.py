@@ -1,0 +1,196 @@
+"""The bodies that aiohttp carries: that of a request on its way, that of a response as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from typing import Any, Self
+
+import aiohttp
+import httpx2
+
+from .aiohttp_connections import Request
+from .aiohttp_errors import httpx2_error, httpx2_errors
+
+PIECE_SIZE = 32 * 1024
+"""How much of a request's body is written at once, in bytes: less than what asyncio buffers without waiting."""
+
+
+class Upload:
+    """The body of a request on its way: held to the write timeout, and to the length that was declared.
+
+    Parameters:
+        request: The request that it belongs to.
+        connect: The connect timeout in seconds, `None` for none.
+        write: The write timeout in seconds, `None` for none.
+
+    Attributes:
+        data: What aiohttp is given to send.
+        is_chunked: Whether its length is not known.
+    """
+
+    def __init__(self, request: httpx2.Request, *, connect: float | None, write: float | None) -> None:
+        self._request = request
+        self._connect_timeout, self._write_timeout = connect, write
+        length = request.headers.get("Content-Length")
+        self._length = None if length is None else int(length)
+        self._error: Exception | None = None
+        self._deadline: asyncio.Timeout | None = None
+        self.data: bytes | AsyncIterable[bytes] | None
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        if isinstance(request.stream, httpx2.ByteStream) and len(content := request.read()) <= PIECE_SIZE:
+            self.data = content or None
+        else:
+            self.data = self._pieces(request.stream)
+        self.is_chunked = self.data is not None and self._length is None
+
+    @contextlib.contextmanager
+    def errors(self) -> Generator[None]:
+        """Turn aiohttp's exceptions into httpx2's; those of the body itself stay what they are."""
+        try:
+            with httpx2_errors(self._request):
+                yield
+        except httpx2.TransportError:
+            if self._error is None:
+                raise
+            raise self._error from self._error.__cause__
+
+    @contextlib.asynccontextmanager
+    async def deadline(self) -> AsyncGenerator[None]:
+        """Hold what is sent in this block to the write timeout.
+
+        Raises:
+            httpx2.WriteTimeout: A piece of the body could not be sent in time.
+        """
+        if self._write_timeout is None or self.data is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(None) as self._deadline:
+                if self._connect_timeout is not None:  # otherwise opening may take for ever
+                    self._start_clock(self._connect_timeout + self._write_timeout)
+                yield
+        except TimeoutError as error:
+            if self._deadline is None or not self._deadline.expired():
+                raise
+            raise httpx2.WriteTimeout("the server did not take the request's body in time") from error
+        finally:
+            self._deadline = None
+
+    async def _pieces(self, stream: httpx2.AsyncByteStream) -> AsyncGenerator[bytes]:
+        size = 0
+        try:
+            self._stop_clock()
+            async for part in stream:
+                size += len(part)
+                self._check_length(size, is_last=False)
+                for start in range(0, len(part), PIECE_SIZE):
+                    self._start_clock(self._write_timeout)
+                    yield part[start : start + PIECE_SIZE]
+                    self._stop_clock()
+            self._check_length(size, is_last=True)
+        except Exception as error:
+            self._error = error
+            raise
+
+    def _check_length(self, size: int, *, is_last: bool) -> None:
+        if self._length is None or size == self._length or (size < self._length and not is_last):
+            return
+        raise httpx2.LocalProtocolError(
+            f"the request's body has {size} bytes {'in all' if is_last else 'already'}, "
+            f"its Content-Length says {self._length}"
+        )
+
+    def _start_clock(self, timeout: float | None) -> None:
+        if self._deadline is not None and timeout is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + timeout)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(None)
+
+
+class ResponseStream(httpx2.AsyncByteStream):
+    """The bytes of a response as they arrive."""
+
+    def __init__(self, response: aiohttp.ClientResponse, sent: Request, request: httpx2.Request) -> None:
+        self._response = response
+        self._content = response.content
+        self._protocol = sent.protocol
+        self._transport = sent.transport
+        self._request = request
+        self._ends_with_connection = not (response.headers.keys() & {"Content-Length", "Transfer-Encoding"})
+        self._failure: Exception | None = None
+        self._read_timeout: float | None = None
+        self._is_begun = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._is_begun:  # until then the timeout may be set
+            self._is_begun = True
+            self._read_timeout = self._request.extensions.get("timeout", {}).get("read")
+        try:
+            data = await self._read()
+        except (aiohttp.ClientError, OSError) as error:
+            self._failure = error
+            data = self._take_rest()
+            if not data:
+                raise self._httpx2_error(error) from error
+        if data:
+            return data
+        if self._ends_with_connection and isinstance(self._protocol.exception(), OSError):
+            raise httpx2.ReadError("the connection broke before it was closed in order", request=self._request)
+        raise StopAsyncIteration
+
+    async def _read(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        if self._read_timeout is None:
+            return await self._content.readany()
+        try:
+            async with asyncio.timeout(self._read_timeout):
+                return await self._content.readany()
+        except TimeoutError as error:
+            raise httpx2.ReadTimeout("no byte came in time", request=self._request) from error
+
+    def _take_rest(self) -> bytes:
+        """What arrived before the failure: aiohttp's reader gives it out only while it knows of none."""
+        self._content.set_exception(None)  # type: ignore[arg-type]
+        return self._content.read_nowait()
+
+    def _httpx2_error(self, error: Exception) -> httpx2.TransportError:
+        broken = self._protocol.exception()
+        return httpx2_error(broken if isinstance(broken, OSError) else error, self._request)
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the response has ended: then it went back to the pool."""
+        if self._response.connection is None:
+            self._response.close()
+            return
+        closed = self._protocol.closed
+        self._transport.abort()
+        self._response.close()
+        if closed is not None:
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
+                await closed
+
+
+class NetworkStream:
+    """What there is to know about a connection: a response's `network_stream`."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell about the connection.
+
+        Parameters:
+            info: `"socket"`, `"ssl_object"`, `"client_addr"`, `"server_addr"`, or any name that asyncio knows.
+
+        Returns:
+            The information, `None` where there is none.
+        """
+        return self._transport.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))

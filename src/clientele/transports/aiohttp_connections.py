@@ -1,0 +1,149 @@
+"""The connections of one event loop, opened and kept by aiohttp, within httpx2's limits."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from typing import Any
+
+import aiohttp
+import httpx2
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+
+
+class Protocol(ResponseHandler):
+    """Sees to it that nothing in a response hides what is wrong with it, or is hidden by that.
+
+    The head is read by itself: an error behind it would swallow it, had they come together. And whoever waits for the
+    body is told of an error in its framing; aiohttp leaves them waiting.
+    """
+
+    _awaits_head = False
+    _content: aiohttp.StreamReader | None = None
+
+    def set_response_params(self, **params: Any) -> None:
+        """A request is about to be sent."""
+        super().set_response_params(**params)
+        self._awaits_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if self._awaits_head:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            self._awaits_head = not end
+            if rest:
+                super().data_received(head + end)
+                data = rest
+        super().data_received(data)
+
+    def begin_body(self, content: aiohttp.StreamReader) -> None:
+        """Leave the measuring of time to who reads this, and tell them of errors in the framing."""
+        self.read_timeout = None
+        self.start_timeout()
+        self._content = content
+        self._tell(self.exception())
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Something has gone wrong."""
+        super().set_exception(exc, *cause)
+        self._tell(exc)
+
+    def _tell(self, error: BaseException | None) -> None:
+        content = self._content
+        if content is None or not isinstance(error, HttpProcessingError):
+            return
+        if content.exception() is None and not content.is_eof():
+            content.set_exception(aiohttp.ClientPayloadError(" ".join(error.message.split())), error)
+
+
+class Request(aiohttp.ClientRequest):
+    """What aiohttp sends, how long that may wait for a connection, and the connection that it got."""
+
+    pool_timeout: float | None = None
+    transport: asyncio.Transport
+    protocol: Protocol
+
+
+class Connector(aiohttp.BaseConnector):
+    """Keeps httpx2's limits, which aiohttp knows but in part: its own `limit` is off."""
+
+    def __init__(self, limits: httpx2.Limits, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+        self._process = os.getpid()
+        self._slots = None if limits.max_connections is None else asyncio.Semaphore(limits.max_connections)
+        self._factory = functools.partial(Protocol, loop=self._loop)  # type: ignore[assignment]
+        self._active: set[asyncio.Transport] = set()
+        self._idle: dict[asyncio.Transport, None] = {}  # the longest idle first
+
+    async def connect(self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
+        """A connection for a request, an idle or a new one, within the limits.
+
+        Raises:
+            httpx2.PoolTimeout: None became free in time.
+        """
+        await self._wait_for_slot(req.pool_timeout)
+        try:
+            connection = await super().connect(req, traces, timeout)
+        except BaseException:
+            self._free_slot()
+            raise
+        protocol, transport = connection.protocol, connection.transport
+        assert isinstance(protocol, Protocol)
+        assert transport is not None
+        req.protocol, req.transport = protocol, transport
+        self._idle.pop(transport, None)
+        self._active.add(transport)
+        self._close_idle()
+        connection.add_callback(lambda: self._take_back(protocol, transport))
+        return connection
+
+    async def _wait_for_slot(self, timeout: float | None) -> None:
+        if self._slots is None:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise httpx2.PoolTimeout(f"no connection of {self._limits.max_connections} became free in time") from None
+
+    def _free_slot(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+
+    def _take_back(self, protocol: ResponseHandler, transport: asyncio.Transport) -> None:
+        self._free_slot()
+        self._active.discard(transport)
+        if not (protocol.should_close or transport.is_closing()):
+            self._idle[transport] = None
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        """Close those that have been idle longest, as long as there are too many, of these or of all."""
+        allowed = [
+            self._limits.max_keepalive_connections,
+            None if self._limits.max_connections is None else self._limits.max_connections - len(self._active),
+        ]
+        most = min((each for each in allowed if each is not None), default=None)
+        if most is None or len(self._idle) <= most:
+            return
+        self._idle = {each: None for each in self._idle if not each.is_closing()}
+        for transport in list(self._idle)[: len(self._idle) - max(most, 0)]:
+            del self._idle[transport]
+            transport.close()
+
+    def __del__(self) -> None:  # type: ignore[override]  # aiohttp's has a parameter of its own
+        # A child that was forked must not touch its parent's connections: they share the selector of the event loop.
+        if self._process == os.getpid():
+            super().__del__()
+
+
+class TCPConnector(Connector, aiohttp.TCPConnector):
+    """Connects to hosts."""
+
+
+class UnixConnector(Connector, aiohttp.UnixConnector):
+    """Connects to a Unix socket."""

@@ -1,0 +1,54 @@
+"""What aiohttp's exceptions are to httpx2."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+import aiohttp
+import httpx2
+
+HTTPX2_ERRORS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx2.ReadTimeout),
+    (aiohttp.ClientHttpProxyError, httpx2.ProxyError),
+    (aiohttp.ClientConnectorError, httpx2.ConnectError),
+    (aiohttp.ServerFingerprintMismatch, httpx2.ConnectError),
+    (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError),
+    (aiohttp.ClientConnectionResetError, httpx2.WriteError),
+    (aiohttp.ClientOSError, httpx2.ReadError),
+    (aiohttp.ClientConnectionError, httpx2.NetworkError),
+    (aiohttp.ClientPayloadError, httpx2.RemoteProtocolError),
+    (aiohttp.ClientResponseError, httpx2.RemoteProtocolError),
+    (aiohttp.NonHttpUrlClientError, httpx2.UnsupportedProtocol),
+    (aiohttp.InvalidURL, httpx2.LocalProtocolError),
+    (aiohttp.ClientError, httpx2.TransportError),
+    (OSError, httpx2.ReadError),
+    (ValueError, httpx2.LocalProtocolError),
+)
+"""What each of aiohttp's exceptions is to httpx2; the first that fits counts."""
+
+
+@contextlib.contextmanager
+def httpx2_errors(request: httpx2.Request) -> Generator[None]:
+    """Turn aiohttp's exceptions into httpx2's."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        # The message of a ClientResponseError has the whole URL in it, which may hold secrets.
+        cause = error.__cause__ if isinstance(error, aiohttp.ClientResponseError) else error
+        raise httpx2_error(error, request) from cause
+
+
+def httpx2_error(error: Exception, request: httpx2.Request) -> httpx2.TransportError:
+    """What an exception of aiohttp's is to httpx2."""
+    kind = next(theirs for ours, theirs in HTTPX2_ERRORS if isinstance(error, ours))
+    return kind(_message(error), request=request)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without a response"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return " ".join(f"{error.status or ''} {error.message}".split())
+    return " ".join(str(error).split()) or type(error).__name__
