@@ -30,7 +30,7 @@ from yarl import URL
 
 from ..event_loop import EventLoop, is_trio
 from .aiohttp_bodies import NetworkStream, ResponseStream, Upload
-from .aiohttp_connections import Connector, Request, TCPConnector, UnixConnector
+from .aiohttp_connections import MAX_HEAD_SIZE, Connector, Request, TCPConnector, UnixConnector
 from .keepalive import SocketOption, set_keepalive, set_socket_options
 
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
@@ -38,9 +38,6 @@ ProxyTypes: TypeAlias = str | httpx2.URL | httpx2.Proxy
 
 DEFAULT_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 """httpx2's own default."""
-
-MAX_HEADER_SIZE = 64 * 1024
-"""The longest status line or header field taken, in bytes."""
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
@@ -66,8 +63,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     - a proxy may be `http` or `https`, the latter verified as `verify` says, without an `ssl_context` of its own;
     - over a Unix socket there is no TLS, and no TCP keep-alive;
     - the value of a header must be UTF-8, and a host that looks like an IPv4 address must be a canonical one;
-    - of a response's head, one line may have 64 KiB, where httpx2 allows 100 KiB for all; a trailing `?` without a
-      query is not sent;
+    - a trailing `?` without a query is not sent;
     - `network_stream` tells about the connection (`socket`, `ssl_object`, `client_addr`, `server_addr`), and cannot be
       read or written; the extensions `trace` and `target` are ignored.
 
@@ -216,8 +212,9 @@ class _Session:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            max_line_size=MAX_HEADER_SIZE,
-            max_field_size=MAX_HEADER_SIZE,
+            max_line_size=MAX_HEAD_SIZE,
+            max_field_size=MAX_HEAD_SIZE,
+            max_headers=MAX_HEAD_SIZE,
         )
 
     async def send(self, request: httpx2.Request) -> httpx2.Response:

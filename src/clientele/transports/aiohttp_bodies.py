@@ -33,8 +33,7 @@ class Upload:
     def __init__(self, request: httpx2.Request, *, connect: float | None, write: float | None) -> None:
         self._request = request
         self._connect_timeout, self._write_timeout = connect, write
-        length = request.headers.get("Content-Length")
-        self._length = None if length is None else int(length)
+        self._length = _content_length(request)
         self._error: Exception | None = None
         self._deadline: asyncio.Timeout | None = None
         self.data: bytes | AsyncIterable[bytes] | None
@@ -176,6 +175,15 @@ class ResponseStream(httpx2.AsyncByteStream):
         if closed is not None:
             with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
                 await closed
+
+
+def _content_length(request: httpx2.Request) -> int | None:
+    length = request.headers.get("Content-Length")
+    if length is None:
+        return None
+    if not (length.isascii() and length.isdigit()):
+        raise httpx2.LocalProtocolError(f"the Content-Length {length!r} is no number", request=request)
+    return int(length)
 
 
 class NetworkStream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,11 @@ import httpx2
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
+
+MAX_HEAD_SIZE = 100 * 1024
+"""The largest head of a response that is taken, in bytes; httpx2's own transport takes no larger one."""
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class Protocol(ResponseHandler):
@@ -21,23 +27,40 @@ class Protocol(ResponseHandler):
     body is told of an error in its framing; aiohttp leaves them waiting.
     """
 
-    _awaits_head = False
     _content: aiohttp.StreamReader | None = None
+    _awaits_head = False
+    _head_size = 0
+    _head_end = b""  # the last bytes of the head as far as it has arrived
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent."""
         super().set_response_params(**params)
         self._awaits_head = True
+        self._head_size = 0
+        self._head_end = b""
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
-        if self._awaits_head:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            self._awaits_head = not end
-            if rest:
-                super().data_received(head + end)
-                data = rest
-        super().data_received(data)
+        if self._awaits_head and data:
+            data = self._receive_head(data)
+            if not data:
+                return
+        super().data_received(data)  # no bytes have a meaning, too: the reading goes on after a pause
+
+    def _receive_head(self, data: bytes) -> bytes:
+        """Take the head of the response out of what has arrived, and give what is behind it."""
+        end = _END_OF_HEAD.search(self._head_end + data)
+        size = len(data) if end is None else end.end() - len(self._head_end)
+        self._head_size += size
+        self._head_end = (self._head_end + data)[-3:]
+        self._awaits_head = end is None
+        if self._head_size > MAX_HEAD_SIZE:
+            self._awaits_head = False
+            self.set_exception(HttpProcessingError(message=f"the response's head is larger than {MAX_HEAD_SIZE} bytes"))
+            self.abort()
+            return b""
+        super().data_received(data[:size])
+        return data[size:]
 
     def begin_body(self, content: aiohttp.StreamReader) -> None:
         """Leave the measuring of time to who reads this, and tell them of errors in the framing."""
