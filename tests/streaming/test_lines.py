@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from clientele.streaming.formats import ChunkParser
 from clientele.streaming.lines import BrokenText, JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
-from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, OversizedEvent, ServerSentEvent
+from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, OversizedEvent
 
 BOM = b"\xef\xbb\xbf"
 RS = b"\x1e"
@@ -30,9 +30,9 @@ def data_of(parser: Any, chunks: Iterable[bytes], *, has_ended: bool = True) -> 
     frames = [frame for chunk in chunks for frame in parser.receive(chunk)]
     if has_ended:
         frames.extend(parser.end())
-    # There is nothing more to these events than their data.
-    assert all(isinstance(frame, BrokenText) or frame == ServerSentEvent(frame.data) for frame in frames)
-    return [frame if isinstance(frame, BrokenText) else frame.data for frame in frames]
+    # There is nothing more to what is whole than its data.
+    assert all(isinstance(frame, BrokenText | bytes) for frame in frames)
+    return frames
 
 
 def lines_of(*chunks: bytes, encoding: str = "utf-8", has_ended: bool = True) -> list[str]:
@@ -54,7 +54,7 @@ def within(parser: Any, *chunks: bytes) -> tuple[list[bytes | BrokenText], bool]
     try:
         for chunk in chunks:
             for frame in parser.receive(chunk):
-                data.append(frame if isinstance(frame, BrokenText) else frame.data)
+                data.append(frame)
     except OversizedEvent:
         return data, True
     return data, False
@@ -129,9 +129,9 @@ def test_a_line_is_there_with_the_first_byte_of_its_end(line_end):
     parser = LineParser()
 
     assert [*parser.receive(b"a")] == []
-    assert [frame.data for frame in parser.receive(line_end[:1])] == [b"a"]
+    assert list(parser.receive(line_end[:1])) == [b"a"]
     assert [*parser.receive(line_end[1:])] == []  # it is no line of its own
-    assert [frame.data for frame in parser.receive(b"b\n")] == [b"b"]
+    assert list(parser.receive(b"b\n")) == [b"b"]
 
 
 def test_undecodable_bytes_are_replaced_in_their_line_alone():
@@ -191,8 +191,8 @@ def test_a_line_of_another_encoding_is_there_with_the_first_character_of_its_end
     start = "a\r".encode(encoding)
     rest = "a\r\nb\r\n".encode(encoding).removeprefix(start)
 
-    assert [frame.data for frame in parser.receive(start)] == [b"a"]
-    assert [frame.data for frame in parser.receive(rest)] == [b"b"]
+    assert list(parser.receive(start)) == [b"a"]
+    assert list(parser.receive(rest)) == [b"b"]
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "Utf_8", "u8", "cp65001"])
@@ -283,7 +283,7 @@ def test_a_document_is_there_with_its_line_feed():
 
     assert [*parser.receive(b'{"a": 1}')] == []
     assert [*parser.receive(b"\r")] == []
-    assert [frame.data for frame in parser.receive(b"\n")] == [b'{"a": 1}']
+    assert list(parser.receive(b"\n")) == [b'{"a": 1}']
 
 
 def test_what_is_no_json_is_given_as_it_is():
@@ -361,7 +361,7 @@ def test_a_text_is_there_with_its_line_feed_and_not_before(text):
     parser = JSONSequenceParser()
 
     assert [frame for byte in bytes_of(RS + text) for frame in parser.receive(byte)] == []
-    assert [frame.data for frame in parser.receive(b"\n")] == [text]
+    assert list(parser.receive(b"\n")) == [text]
     assert [*parser.receive(RS), *parser.end()] == []
     assert texts_of(RS + text + b"\n" + RS + text + b"\n") == [text, text]
 

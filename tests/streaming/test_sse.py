@@ -28,7 +28,7 @@ def parse(*chunks: bytes) -> list[ServerSentEvent[str]]:
 def parse_all(chunks: Iterable[bytes]) -> Interpretation:
     """The events and comments, and what the parser says of the stream after them."""
     parser = EventStreamParser()
-    frames = [with_text(frame) for chunk in chunks for frame in parser.receive(chunk)]
+    frames = [with_text(frame, parser) for chunk in chunks for frame in parser.receive(chunk)]
     frames.extend(parser.end())
     return Interpretation(frames, parser.last_event_id, parser.retry)
 
@@ -40,8 +40,8 @@ def parse_within(max_event_size: int, *chunks: bytes) -> tuple[list[str], bool]:
     try:
         for chunk in chunks:
             for frame in parser.receive(chunk):
-                if isinstance(frame, ServerSentEvent):
-                    data.append(with_text(frame).data)
+                if not isinstance(frame, Comment):
+                    data.append(with_text(frame, parser).data)
     except OversizedEvent:
         return data, True
     return data, False
@@ -51,9 +51,13 @@ def data_of(*chunks: bytes) -> list[str]:
     return [event.data for event in parse(*chunks)]
 
 
-def with_text(event: ServerSentEvent[bytes] | Comment) -> ServerSentEvent[str] | Comment:
+def with_text(
+    event: bytes | ServerSentEvent[bytes] | Comment, parser: EventStreamParser
+) -> ServerSentEvent[str] | Comment:
     if isinstance(event, Comment):
         return event
+    if isinstance(event, bytes):
+        event = ServerSentEvent(event, id=parser.last_event_id)
     return ServerSentEvent(event.data.decode("utf-8", errors="replace"), event.event, event.id, event.retry)
 
 
@@ -270,7 +274,7 @@ def test_an_event_is_there_with_the_first_byte_of_its_blank_line(stream, needed)
 
 
 def test_an_event_is_there_before_the_next_one_of_the_same_chunk_is_read():
-    events = EventStreamParser().receive(b"data: a\n\nretry: 5\ndata: b\n\n")
+    events = iter(EventStreamParser().receive(b"data: a\n\nretry: 5\ndata: b\n\n"))
 
     assert next(events).data == b"a"
     assert next(events) == ServerSentEvent(b"b", retry=5)
@@ -788,7 +792,7 @@ def test_after_any_byte_everything_is_known_that_the_stream_means_so_far(stream)
     parser = EventStreamParser()
     events = []
     for position, byte in enumerate(bytes_of(stream), start=1):
-        events.extend(with_text(frame) for frame in parser.receive(byte))
+        events.extend(with_text(frame, parser) for frame in parser.receive(byte))
 
         assert Interpretation(events, parser.last_event_id, parser.retry) == interpret(stream[:position])
 
@@ -797,3 +801,45 @@ def test_after_any_byte_everything_is_known_that_the_stream_means_so_far(stream)
 @given(cuttings(), st.integers(0, 40))
 def test_the_limit_holds_alike_in_any_cutting(chunks, max_event_size):
     assert parse_within(max_event_size, *chunks) == parse_within(max_event_size, b"".join(chunks))
+
+
+# A frame of one `data` line is read in a short way of its own, several of them at once; any other in the general way.
+
+common_frames = st.binary(max_size=8).filter(lambda data: not set(data) & set(b"\r\n")).map(b"data: %s\n\n".__mod__)
+other_frames = st.sampled_from(
+    [
+        b"data:x\n\n",
+        b"data: x\r\n\r\n",
+        b"data: x\n\r\n",
+        b"data: x\r\r",
+        b"data: a\ndata: b\n\n",
+        b"\ndata: x\n\n",
+        b"\n",
+        b"data: \r\n\n",
+        b"id: 7\n\n",
+        b"id: 8\ndata: x\n\n",
+        b"event: e\ndata: x\n\n",
+        b"retry: 5\n\n",
+        b": c\n\n",
+        b"unknown\n\n",
+        BOM + b"data: x\n\n",
+    ]
+)
+mixed_streams = st.lists(st.one_of(common_frames, common_frames, other_frames), max_size=8).map(b"".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(mixed_streams, st.lists(st.integers(0, 60), max_size=6))
+def test_common_frames_mean_the_same_among_others_however_they_are_cut(stream, cuts):
+    chunks, rest = [], stream
+    for cut in cuts:
+        chunks.append(rest[:cut])
+        rest = rest[cut:]
+    assert parse_all([*chunks, rest]) == interpret(stream)
+
+
+@settings(max_examples=200, deadline=None)
+@given(mixed_streams, st.integers(6, 12))
+def test_common_frames_are_held_against_the_largest_size_as_others_are(stream, max_event_size):
+    whole = parse_within(max_event_size, stream)
+    assert whole == parse_within(max_event_size, *bytes_of(stream))

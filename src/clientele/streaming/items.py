@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import logging
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import httpx2
 import pydantic
 
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, type_name
 from ..hydration import (
+    Decode,
     base_type,
     class_of,
     data_decoder,
@@ -58,9 +59,12 @@ class ItemPlan:
         formats: The formats that have items of this type.
         stream_format: The one that the stream comes in, whatever its media type is; `None` if that is to say.
         decode: How an event becomes an item, or `SKIPPED`; it raises `pydantic.ValidationError` where it does not fit.
+        decode_data: The same for the data of an event that has nothing else; `None` if that is not enough.
         type_of: The type that an event should have been.
+        takes_text: Whether the text of an event's data is all there is to an item.
         takes_comments: Whether comments are items.
-        is_end: Whether an event is the terminator; `None` if the stream ends without one. It is not asked of comments.
+        terminator: The data of the event that ends the stream; `None` if none does.
+        is_end: Whether an event does; `None` if none does. It is not asked of comments.
         end_shown: What was declared to tell it.
         on_invalid: What stands in for an item that does not fit.
         max_event_size: The largest event taken, in bytes.
@@ -70,12 +74,20 @@ class ItemPlan:
     formats: tuple[StreamFormat, ...]
     stream_format: StreamFormat | None
     decode: DecodeEvent
+    decode_data: Decode | None
     type_of: Callable[[ServerSentEvent[bytes]], Any]
+    takes_text: bool
     takes_comments: bool
+    terminator: bytes | None
     is_end: IsEnd | None
     end_shown: str
     on_invalid: OnInvalid
     max_event_size: int
+
+    @property
+    def awaits_end(self) -> bool:
+        """Whether the stream has an event that ends it."""
+        return self.terminator is not None or self.is_end is not None
 
     @property
     def accept(self) -> str:
@@ -111,16 +123,16 @@ class ItemPlan:
         )
 
 
-class ItemReader(Iterator[T], Generic[T]):
+class ItemReader(Iterable[T]):
     """The items of one response, as far as its bytes have arrived.
-
-    Iterating it yields the items that are complete, and stops where more bytes are needed, or where the stream ends.
 
     Parameters:
         response: The response that the bytes belong to.
         plan: What becomes of its frames.
 
     Attributes:
+        items: The items in the bytes that were received last. They stop where more bytes are needed, or where the
+            stream ends.
         items_received: How many items have been yielded.
         is_finished: Whether there are no more items, whatever may arrive.
 
@@ -129,43 +141,71 @@ class ItemReader(Iterator[T], Generic[T]):
     """
 
     def __init__(self, response: httpx2.Response, plan: ItemPlan) -> None:
+        self.items: Iterator[T] = iter(())
         self.items_received = 0
         self.is_finished = False
         self._response = response
         self._plan = plan
-        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size)
-        self._frames: Iterator[Frame] = iter(())
+        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size, plan.takes_text)
         self._events_read = 0
-        self._has_ended = False
 
     @property
     def last_event_id(self) -> str:
         """The id of the last event that was read, `""` before the first that has one."""
         return self._parser.last_event_id
 
+    def __iter__(self) -> Iterator[T]:
+        return self.items
+
     def receive(self, data: bytes) -> None:
         """Take the next bytes, once the items in those before have been read."""
-        self._frames = self._parser.receive(data)
+        self.items = self._read(self._parser.receive(data))
 
     def end(self) -> None:
         """Take note that there are no more bytes, once the items in those before have been read."""
-        self._frames = self._parser.end()
-        self._has_ended = True
+        self.items = self._read_last(self._parser.end())
 
-    def __next__(self) -> T:
-        while not self.is_finished:
-            frame = self._next_frame()
-            if frame is None:
-                self._check_end()
-                break
-            try:
-                item: T = self._item(frame)
-            except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the frames
-                raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
-            if item is not SKIPPED:
-                self.items_received += 1
-                return item
-        raise StopIteration
+    def _read(self, frames: Iterable[Frame]) -> Iterator[T]:
+        decode, terminator = self._plan.decode_data, self._plan.terminator
+        item: Any
+        try:
+            for frame in frames:
+                if type(frame) is str:  # only where the text is the item
+                    self._events_read += 1
+                    item = frame
+                elif decode is None or type(frame) is not bytes:
+                    item = self._item(frame)
+                    if self.is_finished:
+                        return
+                else:  # the short way
+                    self._events_read += 1
+                    if frame == terminator:
+                        self.is_finished = True
+                        return
+                    try:
+                        item = decode(frame)
+                    except pydantic.ValidationError as error:
+                        item = self._invalid(self._event(frame), error)
+                if item is not SKIPPED:
+                    self.items_received += 1
+                    yield item
+        except OversizedEvent:
+            raise EventTooLarge(
+                event_number=self._events_read + 1,
+                max_event_size=self._plan.max_event_size,
+                response=self._response,
+                items_received=self.items_received,
+                last_event_id=self.last_event_id,
+            ) from None
+        except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the items
+            raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
+
+    def _read_last(self, frames: Iterable[Frame]) -> Iterator[T]:
+        yield from self._read(frames)
+        is_empty = self._response.status_code == httpx2.codes.NO_CONTENT
+        if self._plan.awaits_end and not self.is_finished and not is_empty:
+            raise self.interrupted(f"it ended without the event, whole, that until={self._plan.end_shown} waits for")
+        self.is_finished = True
 
     def interrupted(self, reason: str) -> StreamInterrupted:
         """The exception for a stream that was cut short here."""
@@ -178,24 +218,6 @@ class ItemReader(Iterator[T], Generic[T]):
             last_event_id=self.last_event_id,
         )
 
-    def _next_frame(self) -> Frame | None:
-        try:
-            return next(self._frames, None)
-        except OversizedEvent:
-            raise EventTooLarge(
-                event_number=self._events_read + 1,
-                max_event_size=self._plan.max_event_size,
-                response=self._response,
-                items_received=self.items_received,
-                last_event_id=self.last_event_id,
-            ) from None
-
-    def _check_end(self) -> None:
-        self.is_finished = self._has_ended
-        is_empty = self._response.status_code == httpx2.codes.NO_CONTENT
-        if self._has_ended and self._plan.is_end is not None and not is_empty:
-            raise self.interrupted(f"it ended without the event, whole, that until={self._plan.end_shown} waits for")
-
     def _item(self, frame: Frame) -> Any:
         """What becomes of a frame: an item, `SKIPPED`, or the end of the stream."""
         if isinstance(frame, Comment):
@@ -204,13 +226,19 @@ class ItemReader(Iterator[T], Generic[T]):
         if isinstance(frame, BrokenText):
             broken = ValueError("the text is cut short, or does not follow a record separator")
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
-        if self._plan.is_end is not None and self._plan.is_end(frame):
+        event = self._event(frame)
+        if event.data == self._plan.terminator or (self._plan.is_end is not None and self._plan.is_end(event)):
             self.is_finished = True
             return SKIPPED
         try:
-            return self._plan.decode(frame)
+            return self._plan.decode(event)
         except pydantic.ValidationError as error:
-            return self._invalid(frame, error)
+            return self._invalid(event, error)
+
+    def _event(self, frame: bytes | str | ServerSentEvent[bytes]) -> ServerSentEvent[bytes]:
+        if isinstance(frame, ServerSentEvent):
+            return frame
+        return ServerSentEvent(frame.encode() if isinstance(frame, str) else frame, id=self.last_event_id)
 
     def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:
         exception = StreamDecodeError(
@@ -260,20 +288,26 @@ def item_plan(
         only = " or ".join(map(repr, names))
         asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
         raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
+    decode_data: Decode | None = None
     if event_map is not None:
         event_map.check(data_type, item_type=item_type)
         decode: DecodeEvent = event_map.decode
         type_of: Callable[[ServerSentEvent[bytes]], Any] = event_map.type_of
     else:
-        decode, type_of = _event_decoder(data_type, response_parser), lambda event: data_type
+        decode_data = _data_decoder(data_type, response_parser)
+        decode, type_of = _event_decoder(decode_data), lambda event: data_type
+    needs_events = is_whole_event or callable(until)
     return ItemPlan(
         item_type=item_type,
         formats=tuple(FORMATS[name] for name in names),
         stream_format=FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format],
         decode=_whole_event_decoder(decode) if is_whole_event else decode,
+        decode_data=None if needs_events else decode_data,
         type_of=type_of,
+        takes_text=item_type is str and (until, event_map, response_parser) == (None, None, None),
         takes_comments=takes_comments,
-        is_end=None if until is None else _end_test(until),
+        terminator=until.encode() if isinstance(until, str) else None,
+        is_end=_end_test(until) if callable(until) else None,
         end_shown=repr(until) if isinstance(until, str) else getattr(until, "__name__", type(until).__name__),
         on_invalid=on_invalid if callable(on_invalid) else _ON_INVALID[on_invalid],
         max_event_size=max_event_size,
@@ -307,11 +341,14 @@ def _members_with_frames(annotation: Any) -> list[Any]:
     return [each for member in members for each in _members_with_frames(member)] or [annotation]
 
 
-def _event_decoder(data_type: Any, response_parser: Callable[[str], Any] | None) -> DecodeEvent:
+def _data_decoder(data_type: Any, response_parser: Callable[[str], Any] | None) -> Decode:
     if response_parser is not None:
         decode = parser_decoder(response_parser)
-        return lambda event: decode(event.data.decode("utf-8", "replace"))
-    decode_data = type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
+        return lambda data: decode(data.decode("utf-8", "replace"))
+    return type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
+
+
+def _event_decoder(decode_data: Decode) -> DecodeEvent:
     return lambda event: decode_data(event.data)
 
 
@@ -323,10 +360,7 @@ def _whole_event_decoder(decode: DecodeEvent) -> DecodeEvent:
     return decode_event
 
 
-def _end_test(until: str | Callable[[ServerSentEvent[str]], object]) -> IsEnd:
-    if isinstance(until, str):
-        terminator = until.encode()
-        return lambda event: event.data == terminator
+def _end_test(until: Callable[[ServerSentEvent[str]], object]) -> IsEnd:
     return lambda event: bool(not_awaitable("until", until(text_event(event))))
 
 

@@ -31,6 +31,11 @@ class LineBuffer:
         self._skip_line_feed = False  # the last piece ended with CR
         self._rest: list[bytes] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether what comes next begins a line, without a byte order mark or half of a CRLF before it."""
+        return not self._rest and self._start is None and not self._skip_line_feed
+
     def receive(self, data: bytes) -> list[bytes]:
         """Take the next bytes, and give the lines that they finish, without their ends."""
         if self._start is not None:

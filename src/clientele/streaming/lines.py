@@ -1,6 +1,6 @@
 """The other formats: bytes in; lines of text, JSON documents or the bytes themselves out.
 
-What comes out are events that have nothing but data, so that everything behind a parser is the same for all formats.
+What comes out is the same as of an event stream whose events have nothing but data: bytes.
 The rules are those of the event-stream format: what is complete is given out at once, the work is linear in the bytes
 however they arrive, and nothing larger than `max_event_size` is kept.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .line_buffer import LineBuffer
-from .sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent, check_size
+from .sse import DEFAULT_MAX_EVENT_SIZE, check_size
 
 _BYTE_ORDER_MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -56,7 +56,7 @@ class LineParser:
         self._lines = LineBuffer(carriage_returns=self._carriage_returns)
         self._to_utf8 = _to_utf8(encoding)
 
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes]]:
+    def receive(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes, and yield the lines that they complete.
 
         The iterator must be exhausted before the next bytes are handed over.
@@ -67,16 +67,16 @@ class LineParser:
         yield from self._events(self._lines.receive(self._to_utf8(data, False)))
         check_size(self._lines.rest_size, self._max_event_size)
 
-    def end(self) -> Iterator[ServerSentEvent[bytes]]:
+    def end(self) -> Iterator[bytes]:
         """The stream has ended; yield the last line, if it had no end."""
         lines = self._lines.receive(self._to_utf8(b"", True))
         rest = self._lines.take_rest()
         yield from self._events([*lines, rest] if rest else lines)
 
-    def _events(self, lines: list[bytes]) -> Iterator[ServerSentEvent[bytes]]:
+    def _events(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:
             check_size(len(line), self._max_event_size)
-            yield ServerSentEvent(line)
+            yield line
 
 
 class JSONLinesParser(LineParser):
@@ -93,12 +93,12 @@ class JSONLinesParser(LineParser):
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         super().__init__(max_event_size)
 
-    def _events(self, lines: list[bytes]) -> Iterator[ServerSentEvent[bytes]]:
+    def _events(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:
             check_size(len(line), self._max_event_size)
             document = line.strip(_JSON_SPACE)
             if document:
-                yield ServerSentEvent(document)
+                yield document
 
 
 def _to_utf8(encoding: str) -> Callable[[bytes, bool], bytes]:
@@ -145,7 +145,7 @@ class JSONDocumentParser:
         self._pieces: list[bytes] = []
         self._size = 0
 
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes]]:
+    def receive(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes; they complete nothing.
 
         Raises:
@@ -156,11 +156,11 @@ class JSONDocumentParser:
         check_size(self._size, self._max_event_size)
         yield from ()
 
-    def end(self) -> Iterator[ServerSentEvent[bytes]]:
+    def end(self) -> Iterator[bytes]:
         """The stream has ended; yield the document, if there is one."""
         document = b"".join(self._pieces).removeprefix(codecs.BOM_UTF8).strip(_JSON_SPACE)
         if document:
-            yield ServerSentEvent(document)
+            yield document
 
 
 class JSONSequenceParser:
@@ -186,7 +186,7 @@ class JSONSequenceParser:
         self._in_string = False
         self._is_escaped = False  # the first byte of what comes next is
 
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes] | BrokenText]:
+    def receive(self, data: bytes) -> Iterator[bytes | BrokenText]:
         """Take the next bytes, and yield the texts that they complete, or break off.
 
         The iterator must be exhausted before the next bytes are handed over.
@@ -201,13 +201,13 @@ class JSONSequenceParser:
             self._follows_separator = True
             yield from self._read(piece)
 
-    def end(self) -> Iterator[ServerSentEvent[bytes] | BrokenText]:
+    def end(self) -> Iterator[bytes | BrokenText]:
         """The stream has ended, or the text has, by a record separator; yield what was not finished."""
         rest = b"".join(self._text)
         is_closed = self._depth == 0 and not self._in_string
         yield from self._finish(is_whole=is_closed and rest.endswith(_ENDS_OF_WHOLE_TEXTS))
 
-    def _read(self, data: bytes) -> Iterator[ServerSentEvent[bytes] | BrokenText]:
+    def _read(self, data: bytes) -> Iterator[bytes | BrokenText]:
         start = 0
         for end in self._ends(data):
             self._keep(data[start : end - 1])
@@ -220,13 +220,13 @@ class JSONSequenceParser:
         self._size += len(piece)
         check_size(self._size, self._max_event_size)
 
-    def _finish(self, *, is_whole: bool) -> Iterator[ServerSentEvent[bytes] | BrokenText]:
+    def _finish(self, *, is_whole: bool) -> Iterator[bytes | BrokenText]:
         text = b"".join(self._text).strip(_JSON_SPACE)
         self._text.clear()
         self._size = self._depth = 0
         self._in_string = self._is_escaped = False
         if text:
-            yield ServerSentEvent(text) if is_whole and self._follows_separator else BrokenText(text)
+            yield text if is_whole and self._follows_separator else BrokenText(text)
             self._follows_separator = False
 
     def _ends(self, data: bytes) -> Iterator[int]:

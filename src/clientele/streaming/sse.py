@@ -11,9 +11,10 @@ How the lines are cut, in time linear in the bytes however they arrive, is the a
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import FrozenInstanceError, dataclass
-from typing import TYPE_CHECKING, Generic
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, TypeAlias
 
 from .line_buffer import LineBuffer
 
@@ -84,6 +85,10 @@ def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
     return ServerSentEvent(_text(event.data), event.event, event.id, event.retry)
 
 
+EventStreamFrame: TypeAlias = bytes | str | ServerSentEvent[bytes] | Comment
+"""An event, or its data where it has nothing else; or a comment."""
+
+
 class OversizedEvent(Exception):
     """An event is larger than the parser's `max_event_size`."""
 
@@ -101,9 +106,13 @@ def check_size(size: int, max_event_size: int) -> None:
 class EventStreamParser:
     """Turn the bytes of an event stream into events and comments, whole or cut anywhere.
 
+    An event that has nothing but data is given as that: as `bytes`. Its id is the parser's `last_event_id`.
+
     Parameters:
         max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
             (comments, unknown fields) does not count, but no line of it may be longer either.
+        as_text: Whether events that have nothing but data may be given as text, which is faster for many at once than
+            decoding one by one; those that are read line by line are not.
 
     Attributes:
         last_event_id: The latest `id` of a finished event, `""` before the first.
@@ -113,11 +122,12 @@ class EventStreamParser:
         >>> list(parser.receive(b"data: Hel"))
         []
         >>> list(parser.receive(b"lo" + bytes([10, 10])))
-        [ServerSentEvent(data=b'Hello', event='message', id='', retry=None)]
+        [b'Hello']
     """
 
-    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
+    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, *, as_text: bool = False) -> None:
         self._max_event_size = max_event_size
+        self._split: Callable[[bytes], list[bytes] | list[str]] = _split_text if as_text else _split
         self.last_event_id = ""
         self.retry: int | None = None
         self._lines = LineBuffer(carriage_returns=True)
@@ -126,28 +136,66 @@ class EventStreamParser:
         self._id = ""
         self._event_retry: int | None = None
         self._event_size = 0
+        self._is_between_events = False  # at the start a byte order mark may come
 
-    def receive(self, data: bytes) -> Iterator[ServerSentEvent[bytes] | Comment]:
-        """Take the next bytes of the stream, and yield the events and comments that they complete.
+    def receive(self, data: bytes) -> Iterable[EventStreamFrame]:
+        """Take the next bytes of the stream, and give the events and comments that they complete.
 
-        The iterator must be exhausted before the next bytes are handed over.
+        They must be iterated to their end before the next bytes are handed over.
 
         Raises:
-            OversizedEvent: An event, or a line, is larger than `max_event_size`. The events before it were yielded.
+            OversizedEvent: An event, or a line, is larger than `max_event_size`. The events before it were given.
         """
+        if not self._is_between_events:
+            return self._receive_rest(data)
+        if data[:6] != b"data: ":
+            return self._read(data)
+        if data.find(b"\n") == len(data) - 2 and self._ends_common(data):
+            return (data[6:-2],)
+        return self._receive_common(data)
+
+    def _receive_rest(self, data: bytes) -> Iterable[EventStreamFrame]:
+        """Take bytes while an event may be open; behind the first blank line none is."""
+        end = data.find(b"\n\n") + 2
+        if data[end : end + 6] != b"data: ":
+            return self._read(data)
+        return chain(self._read(data[:end]), self._receive_common(data[end:]))
+
+    def _receive_common(self, data: bytes) -> Iterable[EventStreamFrame]:
+        """Take bytes that begin as a common frame."""
+        end = data.rfind(b"\n\n") + 2
+        whole = data if end == len(data) else data[:end]
+        frames = self._split(whole)
+        # Only line feeds, and no more of them than stand behind each of these.
+        if 2 * len(frames) != whole.count(b"\n") or not self._ends_common(whole):
+            return self._read(data)
+        return frames if whole is data else chain(frames, self._read(data[end:]))
+
+    def _ends_common(self, data: bytes) -> bool:
+        """Whether bytes that begin as a common frame end as one, and have no CR in them, and no event too large."""
+        return data[-1] == 10 and 13 not in data and len(data) <= self._max_event_size
+
+    def _read(self, data: bytes) -> Iterator[EventStreamFrame]:
+        """The general way, line by line."""
         for line in self._lines.receive(data):
             frame = self._read_line(line) if line else self._finish_event()
             if frame is not None:
                 yield frame
+        self._is_between_events = self._event_size == 0 and self._lines.is_empty
         if self._lines.rest_size:
             is_field = self._lines.rest_start.startswith((b"data:", b"event:", b"id:", b"retry:"))
             check_size(self._lines.rest_size + (self._event_size if is_field else 0), self._max_event_size)
 
-    def end(self) -> Iterator[ServerSentEvent[bytes] | Comment]:
+    def end(self) -> Iterable[EventStreamFrame]:
         """Nothing: bytes after the last blank line belong to an unfinished event, which the standard drops."""
-        return iter(())
+        return ()
 
     def _read_line(self, line: bytes) -> Comment | None:
+        if line[:6] == b"data: ":
+            self._event_size += len(line)
+            check_size(self._event_size, self._max_event_size)
+            self._data.append(line[6:])
+            return None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name not in _FIELDS:
@@ -181,6 +229,15 @@ class EventStreamParser:
         self._event = b""
         self._event_retry = None
         self._event_size = 0
+
+
+def _split(events: bytes) -> list[bytes]:
+    """The data of events that are one `data` line each."""
+    return events[6:-2].split(b"\n\ndata: ")
+
+
+def _split_text(events: bytes) -> list[str]:
+    return _text(events[6:-2]).split("\n\ndata: ")
 
 
 def _text(value: bytes) -> str:

@@ -61,7 +61,7 @@ class Stream(Iterator[T], Generic[T]):
             raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
-                for item in self._reader:
+                for item in self._reader.items:
                     return item
                 if self._reader.is_finished:
                     self._body.finish()
@@ -126,7 +126,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
-                for item in self._reader:
+                for item in self._reader.items:
                     return item
                 if self._reader.is_finished:
                     await self._body.finish()

@@ -233,7 +233,9 @@ class _Session:
                 data=exchange.upload.data,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    connect=timeouts.get("connect"), sock_read=timeouts.get("read"), ceil_threshold=math.inf
+                    connect=_aiohttp_timeout(timeouts.get("connect")),
+                    sock_read=_aiohttp_timeout(timeouts.get("read")),
+                    ceil_threshold=math.inf,
                 ),
                 ssl=self._ssl_context,
                 server_hostname=request.extensions.get("sni_hostname"),
@@ -318,6 +320,11 @@ class _Proxy:
 def _delays(retries: int) -> list[float | None]:
     """How long to wait after each failed attempt, in seconds; `None` after the last."""
     return [*(0.0 if attempt == 0 else 0.25 * 2**attempt for attempt in range(retries)), None]
+
+
+def _aiohttp_timeout(timeout: float | None) -> float | None:
+    """No time at all would be no timeout to aiohttp."""
+    return None if timeout is None else max(timeout, 1e-6)
 
 
 def _aiohttp_url(url: httpx2.URL) -> URL:
