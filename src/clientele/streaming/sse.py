@@ -150,8 +150,8 @@ class EventStreamParser:
             return self._receive_rest(data)
         if data[:6] != b"data: ":
             return self._read(data)
-        if data.find(b"\n") == len(data) - 2 and self._ends_common(data):
-            return (data[6:-2],)
+        if data[-2:] == b"\n\n" and data.find(b"\n") == len(data) - 2 and 13 not in data:
+            return (data[6:-2],) if len(data) <= self._max_event_size else self._read(data)
         return self._receive_common(data)
 
     def _receive_rest(self, data: bytes) -> Iterable[EventStreamFrame]:
@@ -167,13 +167,9 @@ class EventStreamParser:
         whole = data if end == len(data) else data[:end]
         frames = self._split(whole)
         # Only line feeds, and no more of them than stand behind each of these.
-        if 2 * len(frames) != whole.count(b"\n") or not self._ends_common(whole):
+        if 2 * len(frames) != whole.count(b"\n") or 13 in whole or end > self._max_event_size:
             return self._read(data)
         return frames if whole is data else chain(frames, self._read(data[end:]))
-
-    def _ends_common(self, data: bytes) -> bool:
-        """Whether bytes that begin as a common frame end as one, and have no CR in them, and no event too large."""
-        return data[-1] == 10 and 13 not in data and len(data) <= self._max_event_size
 
     def _read(self, data: bytes) -> Iterator[EventStreamFrame]:
         """The general way, line by line."""

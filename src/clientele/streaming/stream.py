@@ -57,16 +57,26 @@ class Stream(Iterator[T], Generic[T]):
         return self
 
     def __next__(self) -> T:
+        try:
+            if not self._body.is_closed:
+                for item in self._reader.items:
+                    return item
+        except BaseException:
+            self.close()
+            raise
+        return self._receive_item()
+
+    def _receive_item(self) -> T:
         if self._body.is_waiting:
             raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
-                for item in self._reader.items:
-                    return item
                 if self._reader.is_finished:
                     self._body.finish()
                 else:
                     self._receive()
+                    for item in self._reader.items:
+                        return item
         except BaseException:
             self.close()
             raise
@@ -122,16 +132,26 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        try:
+            if not self._body.is_closed:
+                for item in self._reader.items:
+                    return item
+        except BaseException:
+            await self.aclose()
+            raise
+        return await self._receive_item()
+
+    async def _receive_item(self) -> T:
         if self._body.is_waiting:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         try:
             while not self._body.is_closed:
-                for item in self._reader.items:
-                    return item
                 if self._reader.is_finished:
                     await self._body.finish()
                 else:
                     await self._receive()
+                    for item in self._reader.items:
+                        return item
         except BaseException:
             await self.aclose()
             raise

@@ -206,6 +206,7 @@ class _Session:
     def __init__(self, connector: Connector, ssl_context: ssl.SSLContext, proxy: _Proxy | None) -> None:
         self._ssl_context = ssl_context
         self._proxy = proxy
+        self._connector = connector
         self._session = aiohttp.ClientSession(
             connector=connector,
             request_class=Request,
@@ -246,6 +247,7 @@ class _Session:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        self._connector.abort_active()
         await self._session.close()
 
 
@@ -264,9 +266,13 @@ class _Exchange:
         assert isinstance(sent, Request)
         self._sent = sent
         sent.pool_timeout = self.timeouts.get("pool")
-        with self.upload.errors():  # here already: aiohttp would send once more after some of them
-            async with self.upload.deadline():
-                response = await send(sent)
+        try:
+            with self.upload.errors():  # here already: aiohttp would send once more after some of them
+                async with self.upload.deadline():
+                    response = await send(sent)
+        except BaseException:
+            await sent.abort()
+            raise
         if response.connection is not None:
             sent.protocol.begin_body(response.content)
         return response

@@ -116,8 +116,8 @@ class ResponseStream(httpx2.AsyncByteStream):
     def __init__(self, response: aiohttp.ClientResponse, sent: Request, request: httpx2.Request) -> None:
         self._response = response
         self._content = response.content
+        self._sent = sent
         self._protocol = sent.protocol
-        self._transport = sent.transport
         self._request = request
         self._ends_with_connection = not (response.headers.keys() & {"Content-Length", "Transfer-Encoding"})
         self._failure: Exception | None = None
@@ -132,7 +132,12 @@ class ResponseStream(httpx2.AsyncByteStream):
             self._is_begun = True
             self._read_timeout = self._request.extensions.get("timeout", {}).get("read")
         try:
-            data = await self._read()
+            if self._failure is not None:
+                raise self._failure
+            if self._read_timeout is None:
+                data = await self._content.readany()
+            else:
+                data = await self._read_within(self._read_timeout)
         except (aiohttp.ClientError, OSError) as error:
             self._failure = error
             data = self._take_rest()
@@ -144,13 +149,9 @@ class ResponseStream(httpx2.AsyncByteStream):
             raise httpx2.ReadError("the connection broke before it was closed in order", request=self._request)
         raise StopAsyncIteration
 
-    async def _read(self) -> bytes:
-        if self._failure is not None:
-            raise self._failure
-        if self._read_timeout is None:
-            return await self._content.readany()
+    async def _read_within(self, timeout: float) -> bytes:
         try:
-            async with asyncio.timeout(self._read_timeout):
+            async with asyncio.timeout(timeout):
                 return await self._content.readany()
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no byte came in time", request=self._request) from error
@@ -166,15 +167,10 @@ class ResponseStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Close the connection, unless the response has ended: then it went back to the pool."""
-        if self._response.connection is None:
-            self._response.close()
-            return
-        closed = self._protocol.closed
-        self._transport.abort()
+        has_ended = self._response.connection is None
         self._response.close()
-        if closed is not None:
-            with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
-                await closed
+        if not has_ended:
+            await self._sent.abort()
 
 
 def _content_length(request: httpx2.Request) -> int | None:

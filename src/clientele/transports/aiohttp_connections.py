@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import re
@@ -89,6 +90,16 @@ class Request(aiohttp.ClientRequest):
     transport: asyncio.Transport
     protocol: Protocol
 
+    async def abort(self) -> None:
+        """Close the connection, if it got one, without sending what is still in its buffer; wait until it is closed."""
+        if not hasattr(self, "transport"):
+            return
+        closed = self.protocol.closed
+        self.transport.abort()
+        if closed is not None:
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
+                await closed
+
 
 class Connector(aiohttp.BaseConnector):
     """Keeps httpx2's limits, which aiohttp knows but in part: its own `limit` is off."""
@@ -123,6 +134,11 @@ class Connector(aiohttp.BaseConnector):
         self._close_idle()
         connection.add_callback(lambda: self._take_back(protocol, transport))
         return connection
+
+    def abort_active(self) -> None:
+        """Close the connections that are in use, without sending what is still in their buffers."""
+        for transport in self._active:
+            transport.abort()
 
     async def _wait_for_slot(self, timeout: float | None) -> None:
         if self._slots is None:
