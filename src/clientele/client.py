@@ -73,7 +73,7 @@ class APIClient:
                 )
         if unknown := settings.keys() - HTTPClientSettings.__annotations__.keys():
             raise TypeError(f"APIClient() got unexpected keywords: {', '.join(sorted(unknown))}")
-        self._base_url = None if base_url is None else _checked_base_url(base_url)
+        self._base_url = "" if base_url is None else _checked_base_url(base_url)
         self._logged_names: set[str] = set()
         self._clients = HTTPClients(
             settings,
@@ -244,7 +244,7 @@ class APIClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return "APIClient()" if self._base_url is None else f"APIClient({printable_url(self._base_url)!r})"
+        return f"APIClient({printable_url(httpx2.URL(self._base_url))!r})" if self._base_url else "APIClient()"
 
     def _direct_call(
         self, method: str, path: str, type_: Any, options: Mapping[str, Any], *, is_stream: bool = False
@@ -313,7 +313,8 @@ def _check_names(name: str, options: Mapping[str, Any], known: Any) -> None:
         raise TypeError(f"{name}: unexpected options: {', '.join(sorted(unknown))}; there are {expected}{guess}")
 
 
-def _checked_base_url(base_url: str | httpx2.URL) -> httpx2.URL:
+def _checked_base_url(base_url: str | httpx2.URL) -> str:
+    """What comes before the slash that a path begins with."""
     url = httpx2.URL(base_url)
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"base_url {printable_url(url)!r} is not a whole URL; write it as 'http://localhost:8000'")
@@ -321,4 +322,4 @@ def _checked_base_url(base_url: str | httpx2.URL) -> httpx2.URL:
         raise ValueError(f"base_url {printable_url(url)!r} has a port above 65535")
     if url.query:
         raise ValueError("base_url has a query, which would stand before the path; give it as params=")
-    return url
+    return str(url.copy_with(fragment=None)).rstrip("/")

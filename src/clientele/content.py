@@ -37,6 +37,8 @@ def text_content(response: httpx2.Response) -> str:
 
 def json_content(response: httpx2.Response) -> bytes | str:
     """The content, as text only where it says that it is not in UTF-8 (RFC 8259, section 8.1)."""
+    if "charset" not in response.headers.get("Content-Type", "").lower():  # which is looked up faster than parsed
+        return response.content.removeprefix(codecs.BOM_UTF8)
     if (response.charset_encoding or "utf-8").lower() in ("utf-8", "utf8", "us-ascii"):
         return response.content.removeprefix(codecs.BOM_UTF8)
     return text_content(response)

@@ -43,7 +43,7 @@ class Call:
         answer: What becomes of the response.
         options: How it is made.
         clients: What sends it.
-        base_url: What comes before its path, if not what the HTTP client has for that.
+        base_url: What comes before its path; `""` if the HTTP client has something for that.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Call:
     answer: Answer
     options: Options
     clients: HTTPClients
-    base_url: httpx2.URL | None
+    base_url: str
 
     def perform(self) -> tuple[Any, httpx2.Response]:
         """Send the request, and give the result, or the stream, and the response.
@@ -64,9 +64,9 @@ class Call:
         request = self._build_request(client, enable_keepalive)
         with self._transport_errors(request):
             response = client.send(request, stream=True)
-        if isinstance(self.answer, CompleteAnswer):
-            with self._transport_errors(request):
+            if isinstance(self.answer, CompleteAnswer):
                 _read_complete(self.answer, response)
+        if isinstance(self.answer, CompleteAnswer):
             return self.answer.result(response), response
         body = Body(response, self.clients)
         with _closed_on_error(body):
@@ -80,9 +80,9 @@ class Call:
         request = self._build_request(client, enable_keepalive_async)
         with self._transport_errors(request):
             response = await client.send(request, stream=True)
-        if isinstance(self.answer, CompleteAnswer):
-            with self._transport_errors(request):
+            if isinstance(self.answer, CompleteAnswer):
                 await _aread_complete(self.answer, response)
+        if isinstance(self.answer, CompleteAnswer):
             return self.answer.result(response), response
         body = AsyncBody(response, self.clients, await EventLoop.running())
         async with _aclosed_on_error(body):
@@ -123,13 +123,8 @@ class Call:
             request.headers.setdefault("Cache-Control", "no-store")
         return request
 
-    def _url(self, path: str) -> httpx2.URL:
-        if path.startswith(("http://", "https://")):
-            return httpx2.URL(path)
-        path = "/" + path.lstrip("/")
-        if self.base_url is None:
-            return httpx2.URL(path)
-        return self.base_url.copy_with(raw_path=self.base_url.raw_path.rstrip(b"/") + httpx2.URL(path).raw_path)
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("http://", "https://")) else f"{self.base_url}/{path.lstrip('/')}"
 
     def _timeout(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Timeout:
         timeout = self.options.timeout

@@ -10,8 +10,6 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-import httpx2
-
 from ..exceptions import type_name
 from ..http_clients import HTTPClients
 from ..hydration import class_of
@@ -43,7 +41,7 @@ def direct_call(
     headers: Any = None,
     path_params: Mapping[str, Any] | None = None,
     clients: HTTPClients,
-    base_url: httpx2.URL | None,
+    base_url: str,
     logged_names: set[str],
     **options: Any,
 ) -> Call:
@@ -58,7 +56,7 @@ def direct_call(
         headers: A mapping of headers.
         path_params: The values of the placeholders.
         clients: What sends the request.
-        base_url: What comes before the path, if not what the HTTP client has for that.
+        base_url: What comes before the path; `""` if the HTTP client has something for that.
         logged_names: What `EventMap` has logged for such calls of the client.
         **options: The keywords of `Options`.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Any
 
-import httpx2
-
 from ..event_loop import EventLoop
 from ..http_clients import HTTPClients
 from .call import Call, aclose_result, close_result, errors_named
@@ -21,10 +19,10 @@ class Endpoint:
     Parameters:
         planner: What the endpoint's function declares.
         clients: What sends its requests.
-        base_url: What comes before its path, if not what the HTTP client has for that.
+        base_url: What comes before its path; `""` if the HTTP client has something for that.
     """
 
-    def __init__(self, planner: Planner, clients: HTTPClients, base_url: httpx2.URL | None) -> None:
+    def __init__(self, planner: Planner, clients: HTTPClients, base_url: str) -> None:
         self._planner = planner
         self._clients = clients
         self._base_url = base_url
