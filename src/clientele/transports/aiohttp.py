@@ -120,10 +120,13 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             raise httpx2.UnsupportedProtocol(
                 "aiohttp speaks no TLS over a Unix socket; use httpx2.AsyncHTTPTransport for that", request=request
             )
-        session = await self._session()
+        if is_trio():
+            raise RuntimeError("AiohttpTransport needs asyncio; under trio httpx2.AsyncHTTPTransport serves")
+        event_loop = await EventLoop.running()
+        session = self._session(event_loop)
         for delay in _delays(self._retries):
             try:
-                return await session.send(request)
+                return await session.send(request, event_loop)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if delay is None:
                     raise
@@ -140,10 +143,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 event_loop.close_soon(session)
         self._sessions.clear()
 
-    async def _session(self) -> _Session:
-        if is_trio():
-            raise RuntimeError("AiohttpTransport needs asyncio; under trio httpx2.AsyncHTTPTransport serves")
-        event_loop = await EventLoop.running()
+    def _session(self, event_loop: EventLoop) -> _Session:
         session = self._sessions.get(event_loop)
         if session is None:
             session = self._sessions[event_loop] = _Session(self._connector(), self._ssl_context, self._proxy)
@@ -218,7 +218,7 @@ class _Session:
             max_headers=MAX_HEAD_SIZE,
         )
 
-    async def send(self, request: httpx2.Request) -> httpx2.Response:
+    async def send(self, request: httpx2.Request, event_loop: EventLoop) -> httpx2.Response:
         """Send a request, and give the response as soon as its head has arrived."""
         exchange = _Exchange(request)
         timeouts = exchange.timeouts
@@ -243,11 +243,11 @@ class _Session:
                 middlewares=(exchange,),
                 **options,
             )
-        return exchange.response(response)
+        return exchange.response(response, event_loop)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        self._connector.abort_active()
+        self._connector.close_active()
         await self._session.close()
 
 
@@ -277,13 +277,13 @@ class _Exchange:
             sent.protocol.begin_body(response.content)
         return response
 
-    def response(self, response: aiohttp.ClientResponse) -> httpx2.Response:
+    def response(self, response: aiohttp.ClientResponse, event_loop: EventLoop) -> httpx2.Response:
         """The response in httpx2's words."""
         version = response.version or aiohttp.HttpVersion11
         return httpx2.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=ResponseStream(response, self._sent, self._request),
+            stream=ResponseStream(response, self._sent, self._request, event_loop),
             extensions={
                 "http_version": f"HTTP/{version.major}.{version.minor}".encode(),
                 "reason_phrase": (response.reason or "").encode("utf-8", "surrogateescape"),

@@ -10,6 +10,7 @@ from typing import Any, Self
 import aiohttp
 import httpx2
 
+from ..event_loop import EventLoop
 from .aiohttp_connections import Request
 from .aiohttp_errors import httpx2_error, httpx2_errors
 
@@ -113,8 +114,11 @@ class Upload:
 class ResponseStream(httpx2.AsyncByteStream):
     """The bytes of a response as they arrive."""
 
-    def __init__(self, response: aiohttp.ClientResponse, sent: Request, request: httpx2.Request) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, sent: Request, request: httpx2.Request, event_loop: EventLoop
+    ) -> None:
         self._response = response
+        self._event_loop = event_loop
         self._content = response.content
         self._sent = sent
         self._protocol = sent.protocol
@@ -171,6 +175,10 @@ class ResponseStream(httpx2.AsyncByteStream):
         self._response.close()
         if not has_ended:
             await self._sent.abort()
+
+    def __del__(self) -> None:
+        if self._response.connection is not None:  # nobody closed it
+            self._event_loop.close_soon(self)
 
 
 def _content_length(request: httpx2.Request) -> int | None:

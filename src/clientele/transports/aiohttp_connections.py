@@ -110,7 +110,7 @@ class Connector(aiohttp.BaseConnector):
         self._process = os.getpid()
         self._slots = None if limits.max_connections is None else asyncio.Semaphore(limits.max_connections)
         self._factory = functools.partial(Protocol, loop=self._loop)  # type: ignore[assignment]
-        self._active: set[asyncio.Transport] = set()
+        self._active: set[Connection] = set()  # held here, so that none that was dropped is warned of
         self._idle: dict[asyncio.Transport, None] = {}  # the longest idle first
 
     async def connect(self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
@@ -129,16 +129,20 @@ class Connector(aiohttp.BaseConnector):
         assert isinstance(protocol, Protocol)
         assert transport is not None
         req.protocol, req.transport = protocol, transport
+        if "close" in req.headers.get("Connection", "").lower():
+            protocol.force_close()
         self._idle.pop(transport, None)
-        self._active.add(transport)
+        self._active.add(connection)
         self._close_idle()
-        connection.add_callback(lambda: self._take_back(protocol, transport))
+        connection.add_callback(lambda: self._take_back(connection, protocol, transport))
         return connection
 
-    def abort_active(self) -> None:
+    def close_active(self) -> None:
         """Close the connections that are in use, without sending what is still in their buffers."""
-        for transport in self._active:
-            transport.abort()
+        for connection in list(self._active):
+            if connection.transport is not None:
+                connection.transport.abort()
+            connection.close()
 
     async def _wait_for_slot(self, timeout: float | None) -> None:
         if self._slots is None:
@@ -153,9 +157,9 @@ class Connector(aiohttp.BaseConnector):
         if self._slots is not None:
             self._slots.release()
 
-    def _take_back(self, protocol: ResponseHandler, transport: asyncio.Transport) -> None:
+    def _take_back(self, connection: Connection, protocol: Protocol, transport: asyncio.Transport) -> None:
         self._free_slot()
-        self._active.discard(transport)
+        self._active.discard(connection)
         if not (protocol.should_close or transport.is_closing()):
             self._idle[transport] = None
             self._close_idle()
