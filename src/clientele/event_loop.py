@@ -19,7 +19,6 @@ are closed when they are collected, and asyncio warns of them in development mod
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import functools
@@ -28,7 +27,10 @@ import os
 import sys
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -124,7 +126,13 @@ def is_trio() -> bool:
 def _running_loop() -> Any:
     """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
     trio = _running_trio()
-    return asyncio.get_running_loop() if trio is None else trio.lowlevel.current_trio_token()
+    return _running_asyncio_loop() if trio is None else trio.lowlevel.current_trio_token()
+
+
+def _running_asyncio_loop() -> asyncio.AbstractEventLoop:
+    import asyncio  # slow to import, and synchronous calls have no need of it
+
+    return asyncio.get_running_loop()
 
 
 def _running_trio() -> Any:
@@ -135,7 +143,7 @@ def _running_trio() -> Any:
 async def _shut_down_closed_loops() -> None:
     """Let go of asyncio loops that were closed without having been shut down."""
     for loop in list(_event_loops):
-        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+        if _is_asyncio(loop) and loop.is_closed():
             event_loop = _event_loops.pop(loop, None)
             if event_loop is not None:  # otherwise another thread was faster
                 await event_loop.shut_down()
@@ -145,17 +153,23 @@ async def _shut_down_closed_loops() -> None:
 def _shut_down_stopped_loops() -> None:
     """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
     for loop, event_loop in list(_event_loops.items()):
-        is_own = isinstance(loop, asyncio.AbstractEventLoop) and event_loop.process == os.getpid()
+        is_own = _is_asyncio(loop) and event_loop.process == os.getpid()
         if is_own and not loop.is_running():
+            import asyncio
+
             run = asyncio.run if loop.is_closed() else loop.run_until_complete
             run(event_loop.shut_down())
+
+
+def _is_asyncio(loop: Any) -> bool:
+    return hasattr(loop, "is_closed")  # which trio's token has not
 
 
 def _closing_requester(close_dropped: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
     """A function that any thread may call, to have the running loop do its closing in a task."""
     trio = _running_trio()
     if trio is None:
-        return _asyncio_requester(asyncio.get_running_loop(), close_dropped)
+        return _asyncio_requester(_running_asyncio_loop(), close_dropped)
     return _trio_requester(trio, close_dropped)
 
 
@@ -197,6 +211,8 @@ async def move_on_after(seconds: float) -> AsyncGenerator[None]:
         with trio.move_on_after(seconds):
             yield
         return
+    import asyncio
+
     try:
         async with asyncio.timeout(seconds) as timeout:
             yield

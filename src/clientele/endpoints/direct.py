@@ -5,6 +5,7 @@ The type is looked at anew each time, which takes a twentieth to a fifth of a mi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -19,16 +20,23 @@ from .call import Call, errors_named
 from .options import Options
 from .parameters import check_places
 from .plan import ASYNC_ITERATORS, METHODS_WITHOUT_STREAM, SYNC_ITERATORS
-from .request import Parameter, PathTemplate, Place, body_serializer, build_parts, serializer
+from .request import Parameter, PathTemplate, Place, Serialize, body_serializer, build_parts, serializer
 
 T = TypeVar("T")
 
-_write_value = serializer(Any)
-_PARAMETERS = (
-    Parameter("data", Place.BODY, "data", body_serializer(Any)),
-    Parameter("query", Place.QUERY, "query", _write_value, is_mapping=True),
-    Parameter("headers", Place.HEADERS, "headers", _write_value, is_mapping=True),
-)
+
+@functools.cache  # made at the first call: Pydantic takes its time for its first adapter, which should not be import's
+def _value_serializer() -> Serialize:
+    return serializer(Any)
+
+
+@functools.cache
+def _parameters() -> tuple[Parameter, ...]:
+    return (
+        Parameter("data", Place.BODY, "data", body_serializer(Any)),
+        Parameter("query", Place.QUERY, "query", _value_serializer(), is_mapping=True),
+        Parameter("headers", Place.HEADERS, "headers", _value_serializer(), is_mapping=True),
+    )
 
 
 def direct_call(
@@ -76,9 +84,10 @@ def direct_call(
                 "pass path_params={name: value} for each of these (and write {{ and }} for braces that are none)"
             )
         given = {"data": data, "query": query, "headers": headers}
-        parameters = [parameter for parameter in _PARAMETERS if given[parameter.name] is not None]
+        write_value = _value_serializer()
+        parameters = [parameter for parameter in _parameters() if given[parameter.name] is not None]
         for placeholder, value in placeholders.items():
-            parameter = Parameter(f"path_params[{placeholder!r}]", Place.PATH, placeholder, _write_value)
+            parameter = Parameter(f"path_params[{placeholder!r}]", Place.PATH, placeholder, write_value)
             parameters.append(parameter)
             given[parameter.name] = value
         check_places(parameters, method, template.names)
