@@ -103,10 +103,9 @@ def read_error(body: Body, timeout: float | None) -> httpx2.Response:
         The same response with as much of its body as came in time, and no more than `MAX_ERROR_BODY_SIZE`.
     """
     content = _ErrorContent(body.response, timeout)
-    with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came of the body must do
-        for chunk in body:
-            if content.is_enough_with(chunk):
-                break
+    with contextlib.suppress(StopIteration, httpx2.RequestError):  # the status is the news; what came must do
+        while not content.is_enough_with(body.read()):
+            pass
     body.close()
     return content.response()
 
@@ -114,10 +113,9 @@ def read_error(body: Body, timeout: float | None) -> httpx2.Response:
 async def aread_error(body: AsyncBody, timeout: float | None) -> httpx2.Response:
     """Read it as `read_error` does; its asynchronous twin."""
     content = _ErrorContent(body.response, timeout)
-    with contextlib.suppress(httpx2.RequestError):
-        async for chunk in body:
-            if content.is_enough_with(chunk):
-                break
+    with contextlib.suppress(StopAsyncIteration, httpx2.RequestError):
+        while not content.is_enough_with(await body.read()):
+            pass
     await body.aclose()
     return content.response()
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, cast
@@ -54,7 +54,7 @@ class _GuardedStream(httpx2.SyncByteStream):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class Body(Iterator[bytes]):
+class Body:
     """The decoded bytes of a response, chunk by chunk.
 
     Parameters:
@@ -64,6 +64,7 @@ class Body(Iterator[bytes]):
     Attributes:
         response: The response that they belong to.
         is_closed: Whether the reading has ended.
+        read: Waits for the next chunk, and raises `StopIteration` at the end.
     """
 
     def __init__(self, response: httpx2.Response, owner: object) -> None:
@@ -74,14 +75,12 @@ class Body(Iterator[bytes]):
         response.stream = self._stream = _GuardedStream(cast("httpx2.SyncByteStream", response.stream))
         chunks = response.iter_raw() if _is_plain(response) else response.iter_bytes()
         self._chunks = cast("GeneratorType[bytes, None, None]", chunks)
+        self.read = self._chunks.__next__
 
     @property
     def is_waiting(self) -> bool:
         """Whether a thread waits for bytes."""
         return self._chunks.gi_running
-
-    def __next__(self) -> bytes:
-        return next(self._chunks)
 
     def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
@@ -126,7 +125,7 @@ class Body(Iterator[bytes]):
             self._stream.interrupt(network_stream.get_extra_info("socket"))
 
 
-class AsyncBody(AsyncIterator[bytes]):
+class AsyncBody:
     """The asynchronous twin of `Body`, which is closed with its event loop at the latest."""
 
     def __init__(self, response: httpx2.Response, owner: object, event_loop: EventLoop) -> None:
@@ -134,18 +133,19 @@ class AsyncBody(AsyncIterator[bytes]):
         self.is_closed = False
         self._owner = owner
         self._event_loop = event_loop
-        self._chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
+        chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
+        self._chunks = cast("AsyncGeneratorType[bytes, None]", chunks)
         self._generators: list[AsyncGenerator[Any, Any]] = []  # those within the chunks' too, the outer first
+        self.read: Callable[[], Awaitable[bytes]] = self._begin
         event_loop.close_at_shutdown(self)
 
     @property
     def is_waiting(self) -> bool:
         """Whether a task waits for bytes."""
-        return _is_running(self._chunks)
+        return self._chunks.ag_running
 
-    async def __anext__(self) -> bytes:
-        if self._generators:
-            return await anext(self._chunks)
+    async def _begin(self) -> bytes:
+        self.read = self._chunks.__anext__
         return await unseen(self._chunks.__anext__, self._generators)
 
     async def finish(self) -> None:

@@ -57,40 +57,28 @@ class Stream(Iterator[T], Generic[T]):
         return self
 
     def __next__(self) -> T:
-        try:
-            if not self._body.is_closed:
-                for item in self._reader.items:
-                    return item
-        except BaseException:
-            self.close()
-            raise
-        return self._receive_item()
-
-    def _receive_item(self) -> T:
-        if self._body.is_waiting:
+        body, reader = self._body, self._reader
+        if body.is_waiting:
             raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
         try:
-            while not self._body.is_closed:
-                if self._reader.is_finished:
-                    self._body.finish()
-                else:
-                    self._receive()
-                    for item in self._reader.items:
-                        return item
+            while not body.is_closed:
+                for item in reader.items:
+                    return item
+                if reader.is_finished:
+                    body.finish()
+                    break
+                try:
+                    reader.receive(body.read())
+                except StopIteration:
+                    reader.end()
+                except (httpx2.RequestError, httpx2.StreamError) as error:
+                    if not body.is_closed:  # otherwise another thread closed it, which is no error
+                        raise reader.interrupted(reason(error, self.response.request)) from error
         except BaseException:
             self.close()
             raise
         self.close()
         raise StopIteration
-
-    def _receive(self) -> None:
-        try:
-            self._reader.receive(next(self._body))
-        except StopIteration:
-            self._reader.end()
-        except (httpx2.RequestError, httpx2.StreamError) as error:
-            if not self._body.is_closed:  # otherwise another thread closed it, which is no error
-                raise self._reader.interrupted(reason(error, self.response.request)) from error
 
     def close(self) -> None:
         """Close the stream and its response. Closing it again does nothing."""
@@ -132,40 +120,28 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        try:
-            if not self._body.is_closed:
-                for item in self._reader.items:
-                    return item
-        except BaseException:
-            await self.aclose()
-            raise
-        return await self._receive_item()
-
-    async def _receive_item(self) -> T:
-        if self._body.is_waiting:
+        body, reader = self._body, self._reader
+        if body.is_waiting:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         try:
-            while not self._body.is_closed:
-                if self._reader.is_finished:
-                    await self._body.finish()
-                else:
-                    await self._receive()
-                    for item in self._reader.items:
-                        return item
+            while not body.is_closed:
+                for item in reader.items:
+                    return item
+                if reader.is_finished:
+                    await body.finish()
+                    break
+                try:
+                    reader.receive(await body.read())
+                except StopAsyncIteration:
+                    reader.end()
+                except (httpx2.RequestError, httpx2.StreamError) as error:
+                    if not body.is_closed:  # otherwise another task closed it, which is no error
+                        raise reader.interrupted(reason(error, self.response.request)) from error
         except BaseException:
             await self.aclose()
             raise
         await self.aclose()
         raise StopAsyncIteration
-
-    async def _receive(self) -> None:
-        try:
-            self._reader.receive(await anext(self._body))
-        except StopAsyncIteration:
-            self._reader.end()
-        except (httpx2.RequestError, httpx2.StreamError) as error:
-            if not self._body.is_closed:  # otherwise another task closed it, which is no error
-                raise self._reader.interrupted(reason(error, self.response.request)) from error
 
     async def aclose(self) -> None:
         """Close the stream and its response. Closing it again does nothing."""

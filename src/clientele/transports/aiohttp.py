@@ -59,7 +59,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     - a body goes out while the response may come in; with `Expect: 100-continue` it waits for the server's word, within
       the connect and write timeouts;
     - an idle connection gives way to a new one for another origin just after that was opened, not before;
-    - a connection that a proxy refuses, or a TLS failure, is described in aiohttp's words;
+    - a proxy is asked for a tunnel with aiohttp's own `User-Agent` and `Accept-Encoding` beside the proxy's headers; it
+      grants it with the status 200 alone, and within the connect timeout;
     - a proxy may be `http` or `https`, the latter verified as `verify` says, without an `ssl_context` of its own;
     - over a Unix socket there is no TLS, and no TCP keep-alive;
     - the value of a header must be UTF-8, and a host that looks like an IPv4 address must be a canonical one;

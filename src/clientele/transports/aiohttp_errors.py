@@ -49,6 +49,8 @@ def httpx2_error(error: Exception, request: httpx2.Request) -> httpx2.TransportE
 def _message(error: Exception) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without a response"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return " ".join(str(error.os_error).split()) or type(error.os_error).__name__
     if isinstance(error, aiohttp.ClientResponseError):
         return " ".join(f"{error.status or ''} {error.message}".split())
     return " ".join(str(error).split()) or type(error).__name__
