@@ -1,16 +1,24 @@
-# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv.
+# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. A third,
+# `make bench`, measures the project beside its peers, which live in an environment of their own.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 OTHER_PYTHONS := 3.11 3.12 3.13
 BIN := .venv/bin
 
-.PHONY: demo test format lint types unit other-pythons clean $(OTHER_PYTHONS)
+.PHONY: demo test bench bench-smoke format lint types unit other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
-test: lint types unit other-pythons
+test: lint types unit bench-smoke other-pythons
+
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks
+
+# Everything that `make bench` does, in a tiny size: so that it cannot rot.
+bench-smoke: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks --smoke
 
 format: .venv/test
 	$(BIN)/ruff format
@@ -50,6 +58,13 @@ $(OTHER_PYTHONS):
 
 .venv/test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $@
+
+# Without the variable one of the peers would put its own urllib3 in the place of another's.
+.venv-bench/ready: .venv/bin/python pyproject.toml benchmarks/requirements.txt
+	.venv/bin/python -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	URLLIB3_NO_OVERRIDE=1 .venv-bench/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
 	@touch $@
 
 clean:

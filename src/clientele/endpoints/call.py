@@ -100,8 +100,8 @@ class Call:
         if isinstance(self.answer, StreamAnswer):
             timeout["read"] = self.options.idle_timeout
         with errors_named(self.name):
-            headers = checked_headers(parts.headers)
-            if parts.cookies and "Cookie" in headers:
+            headers = checked_headers(parts.headers) if parts.headers else None
+            if parts.cookies and headers and "Cookie" in headers:
                 raise ValueError(
                     "there are cookies beside a Cookie header, which would silence them; give all in one way"
                 )
@@ -117,7 +117,7 @@ class Call:
         if parts.is_json:
             request.headers.setdefault("Content-Type", "application/json")
         if isinstance(self.answer, StreamAnswer):
-            said_by_caller = "Accept" in headers or "Accept" in self.clients.headers
+            said_by_caller = "Accept" in (headers or ()) or "Accept" in self.clients.headers
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
                 request.headers["Accept"] = self.answer.items.accept
             request.headers.setdefault("Cache-Control", "no-store")

@@ -137,7 +137,8 @@ class PathTemplate:
                     f"path parameter {name!r} is {values[name]!r}, which would lead to another path; "
                     "pass a value that names something"
                 )
-        return _fill(self._path, values), parse_qsl(_fill(self._query, values), keep_blank_values=True)
+        query = parse_qsl(_fill(self._query, values), keep_blank_values=True) if self._query else []
+        return _fill(self._path, values), query
 
 
 def serializer(annotation: Any) -> Serialize:
