@@ -17,7 +17,8 @@ from .endpoints.endpoint import Endpoint
 from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamRequestOptions
 from .endpoints.plan import INJECTED, Planner, declare
 from .exceptions import printable_url
-from .http_clients import HTTPClients, HTTPClientSettings, is_token
+from .headers import is_token
+from .http_clients import HTTPClients, HTTPClientSettings
 from .streaming.stream import Stream
 
 if TYPE_CHECKING:

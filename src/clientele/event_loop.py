@@ -111,8 +111,9 @@ class EventLoop:
             yield
         finally:
             _event_loops.pop(loop, None)
-            for closables in (self._dropped, self._kept, self._dropped):  # closing one thing may drop another
-                await _close_all(closables)
+            if self.process == os.getpid():  # what a forked child inherited is its parent's
+                for closables in (self._dropped, self._kept, self._dropped):  # closing one thing may drop another
+                    await _close_all(closables)
 
 
 _event_loops: dict[Any, EventLoop] = {}

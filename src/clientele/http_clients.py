@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,19 +19,15 @@ from typing import Any, TypeAlias, TypedDict
 import httpx2
 
 from .event_loop import EventLoop, is_trio
-from .exceptions import excerpt
+from .headers import HeaderTypes, checked_headers
 
 Primitive: TypeAlias = str | int | float | bool | None
-HeaderTypes: TypeAlias = httpx2.Headers | Mapping[str, str] | Sequence[tuple[str, str]]
 QueryParamTypes: TypeAlias = (
     httpx2.QueryParams | Mapping[str, Primitive | Sequence[Primitive]] | Sequence[tuple[str, Primitive]] | str
 )
 CookieTypes: TypeAlias = httpx2.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
 AuthTypes: TypeAlias = tuple[str, str] | Callable[[httpx2.Request], httpx2.Request] | httpx2.Auth
 TimeoutTypes: TypeAlias = float | tuple[float | None, float | None, float | None, float | None] | httpx2.Timeout | None
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FORBIDDEN_IN_HEADERS = re.compile(r"[\x00-\x08\n-\x1f\x7f]|^[ \t]|[ \t]$")
 
 
 class HTTPClientSettings(TypedDict, total=False):
@@ -207,40 +202,6 @@ class HTTPClients:
         if verify is True:
             return _default_ssl_context(trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)
-
-
-def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
-    """The headers, if they can be sent.
-
-    The one value that may have characters outside ASCII is that of `Last-Event-ID`, which is sent as UTF-8 (WHATWG
-    HTML, section 9.2.3).
-
-    Raises:
-        ValueError: A value has a CR, LF or NUL in it, which would end the header, another control character, a
-            character outside ASCII, or white space around it; or a name is no token.
-    """
-    if headers is None:
-        return httpx2.Headers()
-    if isinstance(headers, httpx2.Headers):
-        headers = headers.multi_items()
-    items = headers.items() if isinstance(headers, Mapping) else headers
-    return httpx2.Headers([(name.encode(), _checked_value(name, value)) for name, value in items])
-
-
-def is_token(name: str) -> bool:
-    """Whether it can be the name of a header (RFC 9110, section 5.6.2)."""
-    return _TOKEN.fullmatch(name) is not None
-
-
-def _checked_value(name: str, value: str) -> bytes:
-    if not is_token(name):
-        raise ValueError(f"{excerpt(name)!r} cannot be the name of a header; it is no token")
-    if _FORBIDDEN_IN_HEADERS.search(value) or not (value.isascii() or name.lower() == "last-event-id"):
-        raise ValueError(
-            f"the value of the header {name!r} has a CR, LF, NUL or other control character in it, "
-            "a character outside ASCII, or white space around it"
-        )
-    return value.encode()
 
 
 @functools.lru_cache

@@ -15,7 +15,8 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..exceptions import StreamInterrupted, TransportError, UnexpectedContentType, reason
-from ..http_clients import HTTPClients, checked_headers
+from ..headers import checked_headers
+from ..http_clients import HTTPClients
 from ..streaming.body import AsyncBody, Body
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader

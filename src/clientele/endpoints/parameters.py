@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from ..exceptions import type_name
-from ..http_clients import is_token
+from ..headers import is_token
 from ..hydration import base_type, field_names, is_written_as_object, metadata_of
 from .request import Parameter, PathTemplate, Place, Serialize, body_serializer, serializer
 

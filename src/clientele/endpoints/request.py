@@ -20,7 +20,7 @@ import httpx2
 import pydantic_core
 
 from ..exceptions import excerpt
-from ..http_clients import is_token
+from ..headers import is_token
 from ..hydration import base_type, class_of, type_adapter
 
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None

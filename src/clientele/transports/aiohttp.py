@@ -29,6 +29,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..event_loop import EventLoop, is_trio
+from ..exceptions import excerpt
+from ..headers import is_token
 from .aiohttp_bodies import NetworkStream, ResponseStream, Upload
 from .aiohttp_connections import MAX_HEAD_SIZE, Connector, Request, TCPConnector, UnixConnector
 from .keepalive import SocketOption, set_keepalive, set_socket_options
@@ -158,6 +160,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         return TCPConnector(
             self._limits,
             resolver=aiohttp.ThreadedResolver(),
+            use_dns_cache=False,
             local_addr=None if self._local_address is None else (self._local_address, 0),
             socket_factory=self._open_socket,
             timeout_ceil_threshold=math.inf,  # no rounding up to whole seconds
@@ -208,6 +211,7 @@ class _Session:
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._connector = connector
+        self._loop = asyncio.get_running_loop()
         self._session = aiohttp.ClientSession(
             connector=connector,
             request_class=Request,
@@ -248,6 +252,8 @@ class _Session:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._loop.is_closed():
+            self._connector.let_go()
         self._connector.close_active()
         await self._session.close()
 
@@ -267,16 +273,23 @@ class _Exchange:
         assert isinstance(sent, Request)
         self._sent = sent
         sent.pool_timeout = self.timeouts.get("pool")
+        if "Content-Length" not in self._request.headers and self.upload.data is None:
+            sent.headers.popall("Content-Length", None)  # aiohttp's own
         try:
             with self.upload.errors():  # here already: aiohttp would send once more after some of them
                 async with self.upload.deadline():
                     response = await send(sent)
         except BaseException:
-            await sent.abort()
+            await self._abort()
             raise
         if response.connection is not None:
             sent.protocol.begin_body(response.content)
         return response
+
+    async def _abort(self) -> None:
+        self._sent.terminate()  # what writes the body
+        await self._sent.abort()
+        await self.upload.aclose()
 
     def response(self, response: aiohttp.ClientResponse, event_loop: EventLoop) -> httpx2.Response:
         """The response in httpx2's words."""
@@ -284,7 +297,7 @@ class _Exchange:
         return httpx2.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=ResponseStream(response, self._sent, self._request, event_loop),
+            stream=ResponseStream(response, self._sent.protocol, self._request, event_loop, self._abort),
             extensions={
                 "http_version": f"HTTP/{version.major}.{version.minor}".encode(),
                 "reason_phrase": (response.reason or "").encode("utf-8", "surrogateescape"),
@@ -340,6 +353,10 @@ def _aiohttp_url(url: httpx2.URL) -> URL:
 
 def _aiohttp_headers(request: httpx2.Request) -> CIMultiDict[str]:
     try:
-        return CIMultiDict([(name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw])
+        headers = [(name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw]
     except UnicodeDecodeError as error:
         raise httpx2.LocalProtocolError(f"a header is not UTF-8: {error}", request=request) from error
+    for token in (request.method, *(name for name, _ in headers)):
+        if not is_token(token):
+            raise httpx2.LocalProtocolError(f"{excerpt(token)!r} is no name of a method or header", request=request)
+    return CIMultiDict(headers)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from types import AsyncGeneratorType
 from typing import Any, Self
 
 import aiohttp
 import httpx2
 
 from ..event_loop import EventLoop
-from .aiohttp_connections import Request
+from .aiohttp_connections import Protocol
 from .aiohttp_errors import httpx2_error, httpx2_errors
 
 PIECE_SIZE = 32 * 1024
@@ -37,7 +38,8 @@ class Upload:
         self._length = _content_length(request)
         self._error: Exception | None = None
         self._deadline: asyncio.Timeout | None = None
-        self.data: bytes | AsyncIterable[bytes] | None
+        self._is_done = asyncio.Event()
+        self.data: bytes | AsyncGenerator[bytes] | None
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         if isinstance(request.stream, httpx2.ByteStream) and len(content := request.read()) <= PIECE_SIZE:
             self.data = content or None
@@ -82,17 +84,27 @@ class Upload:
         size = 0
         try:
             self._stop_clock()
-            async for part in stream:
-                size += len(part)
-                self._check_length(size, is_last=False)
-                for start in range(0, len(part), PIECE_SIZE):
-                    self._start_clock(self._write_timeout)
-                    yield part[start : start + PIECE_SIZE]
-                    self._stop_clock()
+            async with _closed_at_end(stream) as parts:
+                async for part in parts:
+                    size += len(part)
+                    self._check_length(size, is_last=False)
+                    for start in range(0, len(part), PIECE_SIZE):
+                        self._start_clock(self._write_timeout)
+                        yield part[start : start + PIECE_SIZE]
+                        self._stop_clock()
             self._check_length(size, is_last=True)
         except Exception as error:
             self._error = error
             raise
+        finally:
+            self._is_done.set()
+
+    async def aclose(self) -> None:
+        """Close what gives the body."""
+        if isinstance(self.data, AsyncGeneratorType):
+            if self.data.ag_running:  # it has been cancelled
+                await self._is_done.wait()
+            await self.data.aclose()
 
     def _check_length(self, size: int, *, is_last: bool) -> None:
         if self._length is None or size == self._length or (size < self._length and not is_last):
@@ -111,17 +123,32 @@ class Upload:
             self._deadline.reschedule(None)
 
 
+@contextlib.asynccontextmanager
+async def _closed_at_end(stream: httpx2.AsyncByteStream) -> AsyncGenerator[AsyncIterator[bytes]]:
+    parts = aiter(stream)
+    try:
+        yield parts
+    finally:
+        if isinstance(parts, AsyncGeneratorType):
+            await parts.aclose()
+
+
 class ResponseStream(httpx2.AsyncByteStream):
     """The bytes of a response as they arrive."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, sent: Request, request: httpx2.Request, event_loop: EventLoop
+        self,
+        response: aiohttp.ClientResponse,
+        protocol: Protocol,
+        request: httpx2.Request,
+        event_loop: EventLoop,
+        abort: Callable[[], Awaitable[None]],
     ) -> None:
         self._response = response
         self._event_loop = event_loop
         self._content = response.content
-        self._sent = sent
-        self._protocol = sent.protocol
+        self._abort = abort
+        self._protocol = protocol
         self._request = request
         self._ends_with_connection = not (response.headers.keys() & {"Content-Length", "Transfer-Encoding"})
         self._failure: Exception | None = None
@@ -174,7 +201,7 @@ class ResponseStream(httpx2.AsyncByteStream):
         has_ended = self._response.connection is None
         self._response.close()
         if not has_ended:
-            await self._sent.abort()
+            await self._abort()
 
     def __del__(self) -> None:
         if self._response.connection is not None:  # nobody closed it

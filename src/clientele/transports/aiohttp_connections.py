@@ -111,7 +111,7 @@ class Connector(aiohttp.BaseConnector):
         self._slots = None if limits.max_connections is None else asyncio.Semaphore(limits.max_connections)
         self._factory = functools.partial(Protocol, loop=self._loop)  # type: ignore[assignment]
         self._active: set[Connection] = set()  # held here, so that none that was dropped is warned of
-        self._idle: dict[asyncio.Transport, None] = {}  # the longest idle first
+        self._idle: dict[asyncio.Transport, ResponseHandler] = {}  # the longest idle first
 
     async def connect(self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
         """A connection for a request, an idle or a new one, within the limits.
@@ -140,9 +140,18 @@ class Connector(aiohttp.BaseConnector):
     def close_active(self) -> None:
         """Close the connections that are in use, without sending what is still in their buffers."""
         for connection in list(self._active):
-            if connection.transport is not None:
+            if connection.transport is not None and not self._loop.is_closed():
                 connection.transport.abort()
             connection.close()
+
+    def let_go(self) -> None:
+        """Leave the connections of an event loop that was closed by hand to the garbage collector.
+
+        Their protocols and aiohttp's parsers hold one another in a way that it cannot see through.
+        """
+        for protocol in [*self._idle.values(), *(connection.protocol for connection in self._active)]:
+            if protocol is not None:
+                protocol.connection_lost(None)
 
     async def _wait_for_slot(self, timeout: float | None) -> None:
         if self._slots is None:
@@ -161,7 +170,7 @@ class Connector(aiohttp.BaseConnector):
         self._free_slot()
         self._active.discard(connection)
         if not (protocol.should_close or transport.is_closing()):
-            self._idle[transport] = None
+            self._idle[transport] = protocol
             self._close_idle()
 
     def _close_idle(self) -> None:
@@ -173,7 +182,7 @@ class Connector(aiohttp.BaseConnector):
         most = min((each for each in allowed if each is not None), default=None)
         if most is None or len(self._idle) <= most:
             return
-        self._idle = {each: None for each in self._idle if not each.is_closing()}
+        self._idle = {each: protocol for each, protocol in self._idle.items() if not each.is_closing()}
         for transport in list(self._idle)[: len(self._idle) - max(most, 0)]:
             del self._idle[transport]
             transport.close()
