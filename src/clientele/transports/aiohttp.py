@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
+import os
 import socket
 import ssl
 import weakref
@@ -222,6 +223,7 @@ class _Session:
             max_field_size=MAX_HEAD_SIZE,
             max_headers=MAX_HEAD_SIZE,
         )
+        _sessions.add(self)
 
     async def send(self, request: httpx2.Request, event_loop: EventLoop) -> httpx2.Response:
         """Send a request, and give the response as soon as its head has arrived."""
@@ -256,6 +258,23 @@ class _Session:
             self._connector.let_go()
         self._connector.close_active()
         await self._session.close()
+
+    def leave_to_parent(self) -> None:
+        """Forget the connections in a forked child, without closing them."""
+        self._connector.leave_to_parent()
+        self._session.detach()
+
+
+_sessions: weakref.WeakSet[_Session] = weakref.WeakSet()
+
+
+def _leave_sessions_to_parent() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_sessions_to_parent)
 
 
 class _Exchange:

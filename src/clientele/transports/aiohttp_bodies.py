@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from types import AsyncGeneratorType
 from typing import Any, Self
@@ -198,6 +199,8 @@ class ResponseStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Close the connection, unless the response has ended: then it went back to the pool."""
+        if self._event_loop.process != os.getpid():  # a forked child's copy; the connection is its parent's
+            return
         has_ended = self._response.connection is None
         self._response.close()
         if not has_ended:

@@ -152,6 +152,7 @@ class Connector(aiohttp.BaseConnector):
         for protocol in [*self._idle.values(), *(connection.protocol for connection in self._active)]:
             if protocol is not None:
                 protocol.connection_lost(None)
+        self._idle.clear()
 
     async def _wait_for_slot(self, timeout: float | None) -> None:
         if self._slots is None:
@@ -167,8 +168,10 @@ class Connector(aiohttp.BaseConnector):
             self._slots.release()
 
     def _take_back(self, connection: Connection, protocol: Protocol, transport: asyncio.Transport) -> None:
-        self._free_slot()
         self._active.discard(connection)
+        if self._process != os.getpid():
+            return
+        self._free_slot()
         if not (protocol.should_close or transport.is_closing()):
             self._idle[transport] = protocol
             self._close_idle()
@@ -187,8 +190,19 @@ class Connector(aiohttp.BaseConnector):
             del self._idle[transport]
             transport.close()
 
+    def leave_to_parent(self) -> None:
+        """Forget the connections in a forked child.
+
+        It must not touch them: it shares them, and the selector of their event loop, with its parent.
+        """
+        for connection in list(self._active):
+            connection.close()
+
+    def _release(self, *connection: Any, **options: Any) -> None:
+        if self._process == os.getpid():
+            super()._release(*connection, **options)
+
     def __del__(self) -> None:  # type: ignore[override]  # aiohttp's has a parameter of its own
-        # A child that was forked must not touch its parent's connections: they share the selector of the event loop.
         if self._process == os.getpid():
             super().__del__()
 
