@@ -1,0 +1,301 @@
+"""The order of the rounds, and the check that all items came.
+
+Project and peers take turns within each round, so that whatever else the machine does meets all of them alike. One
+worker runs at a time, each in a process of its own, and the server in another. Items that are not those that were sent
+end the whole run: figures of a contestant that loses events would be worth nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import select
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from .workloads import IMPORTS, Case, Sizes, Workload
+
+Measured: TypeAlias = dict[str, float]
+Rows: TypeAlias = dict[str, list[Measured] | str]
+Tables: TypeAlias = dict[str, Rows]
+"""By table and contestant: what each round measured, or why there is nothing."""
+
+SEED = 20_251_122
+LONG_RUN = 1.0
+"""A peer's run that takes longer than this, in seconds, is not repeated where it may fail as well."""
+
+
+class WrongItems(Exception):
+    """A contestant did not yield what was sent."""
+
+
+class Failed(Exception):
+    """A contestant raised."""
+
+
+class TooSlow(Exception):
+    """A contestant took longer than it may."""
+
+
+class Server:
+    """The server's process."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.address = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class WorkerProcess:
+    """The process of one contestant.
+
+    Parameters:
+        contestant: Whose.
+        loop: `sync`, `asyncio` or `uvloop`.
+    """
+
+    def __init__(self, contestant: str, loop: str) -> None:
+        self.name = f"{contestant} ({loop})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", contestant, loop],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # else an answer may wait in a buffer, where `select` does not see it
+        )
+        self.is_running = True
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Ask for something."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def receive(self, time_limit: float) -> dict[str, Any]:
+        """Wait for the answer.
+
+        Raises:
+            TooSlow: There is none in time; the process has been ended.
+            Failed: The contestant raised, or its process ended.
+        """
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], time_limit)
+        if not ready:
+            self.stop()
+            raise TooSlow(f"over {time_limit:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            self.stop()
+            raise Failed(f"{self.name}: the process ended")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            error = Failed(answer["error"])
+            error.add_note(f"{self.name}\n{answer['traceback']}")
+            raise error
+        return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        self.is_running = False
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class Workers:
+    """The processes of the contestants, each of which is used again until it is stopped."""
+
+    def __init__(self) -> None:
+        self._processes: dict[tuple[str, str], WorkerProcess] = {}
+        self._prepared: set[tuple[str, ...]] = set()
+
+    def process_of(self, case: Case) -> WorkerProcess:
+        """The process for such a case."""
+        key = case.contestant, case.loop
+        process = self._processes.get(key)
+        if process is None or not process.is_running:
+            self._prepared = {each for each in self._prepared if each[:2] != key}
+            process = self._processes[key] = WorkerProcess(*key)
+        return process
+
+    def prepare(self, cases: Iterable[Case]) -> None:
+        """Start the processes that the cases need and let them import what they need, all at the same time."""
+        wanted = {}
+        for case in cases:
+            key = case.contestant, case.loop, case.request["task"], case.request["kind"]
+            process = self.process_of(case)
+            if key not in self._prepared:
+                wanted[key] = process
+        for (_, _, task, kind), process in wanted.items():
+            process.send({"measure": "prepare", "task": task, "kind": kind})
+        for process in wanted.values():
+            process.receive(120)
+        self._prepared.update(wanted)
+
+    def stop(self) -> None:
+        """End them all."""
+        for process in self._processes.values():
+            if process.is_running:
+                process.stop()
+        self._processes.clear()
+        self._prepared.clear()
+
+
+class Run:
+    """One run of the benchmarks.
+
+    Parameters:
+        address: The server's.
+        sizes: How much of everything.
+
+    Attributes:
+        results: What was measured, by workload.
+    """
+
+    def __init__(self, address: str, sizes: Sizes) -> None:
+        self.results: dict[str, Tables] = {}
+        self._address = address
+        self._sizes = sizes
+        self._workers = Workers()
+        self._random = random.Random(SEED)
+
+    def measure(self, workload: Workload) -> None:
+        """Run all cases of a workload, round by round."""
+        cases = list(workload.cases(self._sizes))
+        is_fresh = workload.is_fresh and self._sizes.fresh
+        tables: Tables = self.results.setdefault(workload.name, defaultdict(dict))
+        for case in cases:
+            tables[case.table][case.contestant] = []
+        given_up: dict[tuple[str, str], str] = {}
+        for stage in sorted({case.stage for case in cases}):
+            staged = [case for case in cases if case.stage == stage]
+            if not is_fresh:
+                self._workers.prepare(staged)
+                for case in staged:
+                    self._warm_up(case, given_up)
+            for number in range(max(case.rounds for case in staged)):
+                for case in self._random.sample(staged, len(staged)):
+                    if number < case.rounds:
+                        self._measure_case(case, tables[case.table], given_up, is_fresh=is_fresh)
+                say(".")
+        if self._sizes.fresh:
+            self._workers.stop()
+
+    def measure_imports(self) -> None:
+        """Import in fresh interpreters, in turn."""
+        rows: Rows = {name: [] for name in IMPORTS}
+        self.results["imports"] = {"": rows}
+        for number in range(-1, self._sizes.imports):
+            for name, statement in self._random.sample(sorted(IMPORTS.items()), len(IMPORTS)):
+                code = (
+                    "import time; cpu, wall = time.process_time(), time.perf_counter()\n"
+                    f"{statement}\n"
+                    "print(time.process_time() - cpu, time.perf_counter() - wall)"
+                )
+                shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+                cpu, wall = map(float, shown.split())
+                measured = rows[name]
+                if number >= 0 and not isinstance(measured, str):  # the first fills the cache of files
+                    measured.append({"cpu": cpu, "wall": wall})
+        say(".")
+
+    def close(self) -> None:
+        """End all processes."""
+        self._workers.stop()
+
+    def _measure_case(self, case: Case, rows: Rows, given_up: dict[tuple[str, str], str], *, is_fresh: bool) -> None:
+        measured = rows[case.contestant]
+        key = case.contestant, case.loop
+        if isinstance(measured, str) or (case.may_fail and measured and measured[-1]["wall"] > LONG_RUN):
+            return
+        if key in given_up:
+            rows[case.contestant] = given_up[key]
+            return
+        if is_fresh:
+            self._workers.stop()
+            self._workers.prepare([case])
+            self._warm_up(case, given_up)
+        else:
+            self._workers.prepare([case])
+        try:
+            measured.append(self._checked(case, case.path, case.request, case.count, case.digest))
+        except (TooSlow, Failed) as error:
+            self._give_up(case, error, given_up)
+            rows[case.contestant] = given_up[key]
+
+    def _warm_up(self, case: Case, given_up: dict[tuple[str, str], str]) -> None:
+        try:
+            for path, request, expected in case.warm_up:
+                self._checked(case, path, request, request["count"], expected)
+        except (TooSlow, Failed) as error:
+            self._give_up(case, error, given_up)
+
+    def _give_up(self, case: Case, error: Exception, given_up: dict[tuple[str, str], str]) -> None:
+        if not case.may_fail:
+            raise error
+        say("!")
+        given_up[case.contestant, case.loop] = str(error)[:80]
+
+    def _checked(self, case: Case, path: str | None, request: dict[str, Any], count: int, expected: str) -> Measured:
+        """What was measured, if the items were those that were sent."""
+        process = self._workers.process_of(case)
+        process.send(request if path is None else {**request, "url": self._address + path})
+        answer = process.receive(case.time_limit)
+        got = answer.pop("count"), answer.pop("digest")
+        if got != (count, expected):
+            raise WrongItems(
+                f"{case.contestant} ({case.loop}, {case.table}): {request['measure']} of {path} gave {got[0]} items "
+                f"with the digest {got[1]}; {count} with {expected} were sent"
+            )
+        return answer
+
+
+def say(text: str) -> None:
+    """Show that something goes on."""
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def measure(workloads: Iterable[Workload], sizes: Sizes, *, with_imports: bool) -> dict[str, Tables]:
+    """Measure, and give the figures by workload.
+
+    Raises:
+        WrongItems: A contestant did not yield what was sent.
+        Failed: A contestant could not be imported, or raised.
+        TooSlow: A contestant hangs.
+    """
+    with Server() as server:
+        run = Run(server.address, sizes)
+        try:
+            for workload in workloads:
+                start = time.monotonic()
+                say(f"{workload.name} ")
+                run.measure(workload)
+                say(f" {time.monotonic() - start:.0f} s\n")
+            if with_imports:
+                start = time.monotonic()
+                say("imports ")
+                run.measure_imports()
+                say(f" {time.monotonic() - start:.0f} s\n")
+        finally:
+            run.close()
+    return run.results
