@@ -9,7 +9,6 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from operator import methodcaller
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
@@ -167,8 +166,6 @@ def data_decoder(annotation: Any) -> Decode:
         raise TypeError("the data of an event is text or JSON; declare str, or the type of the JSON")
     if base is not str:
         return json_decoder(annotation)
-    if annotation is str:
-        return methodcaller("decode", "utf-8", "replace")
     from_text = text_decoder(annotation)
     return lambda data: from_text(data.decode("utf-8", "replace"))
 

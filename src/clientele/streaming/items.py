@@ -19,6 +19,7 @@ import logging
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, TypeAlias, TypeVar
 
 import httpx2
@@ -59,7 +60,8 @@ class ItemPlan:
         formats: The formats that have items of this type.
         stream_format: The one that the stream comes in, whatever its media type is; `None` if that is to say.
         decode: How an event becomes an item, or `SKIPPED`; it raises `pydantic.ValidationError` where it does not fit.
-        decode_data: The same for the data of an event that has nothing else; `None` if that is not enough.
+        decode_common: The same, without detours, for the data of an event that has nothing else. Where it raises,
+            `decode` has the last word. `None` if there is no such way.
         type_of: The type that an event should have been.
         takes_text: Whether the text of an event's data is all there is to an item.
         takes_comments: Whether comments are items.
@@ -74,7 +76,7 @@ class ItemPlan:
     formats: tuple[StreamFormat, ...]
     stream_format: StreamFormat | None
     decode: DecodeEvent
-    decode_data: Decode | None
+    decode_common: Decode | None
     type_of: Callable[[ServerSentEvent[bytes]], Any]
     takes_text: bool
     takes_comments: bool
@@ -166,26 +168,23 @@ class ItemReader(Iterable[T]):
         self.items = self._read_last(self._parser.end())
 
     def _read(self, frames: Iterable[Frame]) -> Iterator[T]:
-        decode, terminator = self._plan.decode_data, self._plan.terminator
+        decode, terminator = self._plan.decode_common, self._plan.terminator
         item: Any
         try:
             for frame in frames:
-                if type(frame) is str:  # only where the text is the item
-                    self._events_read += 1
+                if decode is not None and type(frame) is bytes and frame != terminator:  # the short way
+                    try:
+                        item = decode(frame)
+                        self._events_read += 1
+                    except pydantic.ValidationError:
+                        item = self._item(frame)
+                elif type(frame) is str:
                     item = frame
-                elif decode is None or type(frame) is not bytes:
+                    self._events_read += 1
+                else:
                     item = self._item(frame)
                     if self.is_finished:
                         return
-                else:  # the short way
-                    self._events_read += 1
-                    if frame == terminator:
-                        self.is_finished = True
-                        return
-                    try:
-                        item = decode(frame)
-                    except pydantic.ValidationError as error:
-                        item = self._invalid(self._event(frame), error)
                 if item is not SKIPPED:
                     self.items_received += 1
                     yield item
@@ -288,23 +287,21 @@ def item_plan(
         only = " or ".join(map(repr, names))
         asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
         raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
-    decode_data: Decode | None = None
     if event_map is not None:
         event_map.check(data_type, item_type=item_type)
         decode: DecodeEvent = event_map.decode
         type_of: Callable[[ServerSentEvent[bytes]], Any] = event_map.type_of
     else:
-        decode_data = _data_decoder(data_type, response_parser)
-        decode, type_of = _event_decoder(decode_data), lambda event: data_type
-    needs_events = is_whole_event or callable(until)
+        decode, type_of = _event_decoder(data_type, response_parser), lambda event: data_type
+    is_common = not (is_whole_event or event_map or response_parser or callable(until))
     return ItemPlan(
         item_type=item_type,
         formats=tuple(FORMATS[name] for name in names),
         stream_format=FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format],
         decode=_whole_event_decoder(decode) if is_whole_event else decode,
-        decode_data=None if needs_events else decode_data,
+        decode_common=_common_decoder(data_type) if is_common else None,
         type_of=type_of,
-        takes_text=item_type is str and (until, event_map, response_parser) == (None, None, None),
+        takes_text=item_type is str and is_common and until is None,
         takes_comments=takes_comments,
         terminator=until.encode() if isinstance(until, str) else None,
         is_end=_end_test(until) if callable(until) else None,
@@ -341,15 +338,21 @@ def _members_with_frames(annotation: Any) -> list[Any]:
     return [each for member in members for each in _members_with_frames(member)] or [annotation]
 
 
-def _data_decoder(data_type: Any, response_parser: Callable[[str], Any] | None) -> Decode:
+def _event_decoder(data_type: Any, response_parser: Callable[[str], Any] | None) -> DecodeEvent:
     if response_parser is not None:
-        decode = parser_decoder(response_parser)
-        return lambda data: decode(data.decode("utf-8", "replace"))
-    return type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
+        parse = parser_decoder(response_parser)
+        return lambda event: parse(event.data.decode("utf-8", "replace"))
+    decode = type_adapter(data_type).validate_python if base_type(data_type) is bytes else data_decoder(data_type)
+    return lambda event: decode(event.data)
 
 
-def _event_decoder(decode_data: Decode) -> DecodeEvent:
-    return lambda event: decode_data(event.data)
+def _common_decoder(data_type: Any) -> Decode:
+    if data_type is str:
+        return methodcaller("decode", "utf-8", "replace")
+    if base_type(data_type) is str:
+        return data_decoder(data_type)
+    adapter = type_adapter(data_type)
+    return adapter.validate_python if base_type(data_type) is bytes else adapter.validator.validate_json
 
 
 def _whole_event_decoder(decode: DecodeEvent) -> DecodeEvent:
