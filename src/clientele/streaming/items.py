@@ -63,7 +63,6 @@ class ItemPlan:
         decode_common: The same, without detours, for the data of an event that has nothing else. Where it raises,
             `decode` has the last word. `None` if there is no such way.
         type_of: The type that an event should have been.
-        takes_text: Whether the text of an event's data is all there is to an item.
         takes_comments: Whether comments are items.
         terminator: The data of the event that ends the stream; `None` if none does.
         is_end: Whether an event does; `None` if none does. It is not asked of comments.
@@ -78,7 +77,6 @@ class ItemPlan:
     decode: DecodeEvent
     decode_common: Decode | None
     type_of: Callable[[ServerSentEvent[bytes]], Any]
-    takes_text: bool
     takes_comments: bool
     terminator: bytes | None
     is_end: IsEnd | None
@@ -148,7 +146,7 @@ class ItemReader(Iterable[T]):
         self.is_finished = False
         self._response = response
         self._plan = plan
-        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size, plan.takes_text)
+        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size)
         self._events_read = 0
 
     @property
@@ -178,9 +176,6 @@ class ItemReader(Iterable[T]):
                         self._events_read += 1
                     except pydantic.ValidationError:
                         item = self._item(frame)
-                elif type(frame) is str:
-                    item = frame
-                    self._events_read += 1
                 else:
                     item = self._item(frame)
                     if self.is_finished:
@@ -234,10 +229,8 @@ class ItemReader(Iterable[T]):
         except pydantic.ValidationError as error:
             return self._invalid(event, error)
 
-    def _event(self, frame: bytes | str | ServerSentEvent[bytes]) -> ServerSentEvent[bytes]:
-        if isinstance(frame, ServerSentEvent):
-            return frame
-        return ServerSentEvent(frame.encode() if isinstance(frame, str) else frame, id=self.last_event_id)
+    def _event(self, frame: bytes | ServerSentEvent[bytes]) -> ServerSentEvent[bytes]:
+        return ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
 
     def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:
         exception = StreamDecodeError(
@@ -301,7 +294,6 @@ def item_plan(
         decode=_whole_event_decoder(decode) if is_whole_event else decode,
         decode_common=_common_decoder(data_type) if is_common else None,
         type_of=type_of,
-        takes_text=item_type is str and is_common and until is None,
         takes_comments=takes_comments,
         terminator=until.encode() if isinstance(until, str) else None,
         is_end=_end_test(until) if callable(until) else None,

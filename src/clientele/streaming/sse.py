@@ -6,12 +6,27 @@ where text is asked for. The two agree, because CR, LF, the colon and the field 
 character contains their bytes, and a sequence broken off by one of them is replaced and ended there by both.
 
 How the lines are cut, in time linear in the bytes however they arrive, is the affair of `line_buffer.py`.
+
+Most streams consist of one kind of frame, `data: …` and a blank line, whose LF ends show that it is whole. For these
+there is a short way beside that through the lines. Measured with frames of 175 bytes, on one core of 2.5 GHz, in µs for
+each, as one piece each and 300 to a piece:
+
+| | one | 300 |
+|---|---|---|
+| line by line, an event for each | 2.5 | 1.6 |
+| a regular expression for all frames of a piece | 1.2 | 0.95 |
+| a piece split at its blank lines, the rest of each looked at by itself | 0.96 | 0.32 |
+| split at what stands between frames, the line feeds counted (many to a piece) | 0.97 | 0.33 |
+| its one line feed found where it must be (one to a piece) | 0.53 | |
+
+The last two are what `receive` does; the data is handed on as it is, since an event made of it (a frozen dataclass)
+would cost as much again. Checking bytes by number (`13 in data`) takes a third of what `find` or `in b"..."` take.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import FrozenInstanceError, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeAlias
@@ -85,7 +100,7 @@ def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
     return ServerSentEvent(_text(event.data), event.event, event.id, event.retry)
 
 
-EventStreamFrame: TypeAlias = bytes | str | ServerSentEvent[bytes] | Comment
+EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment
 """An event, or its data where it has nothing else; or a comment."""
 
 
@@ -111,8 +126,6 @@ class EventStreamParser:
     Parameters:
         max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
             (comments, unknown fields) does not count, but no line of it may be longer either.
-        as_text: Whether events that have nothing but data may be given as text, which is faster for many at once than
-            decoding one by one; those that are read line by line are not.
 
     Attributes:
         last_event_id: The latest `id` of a finished event, `""` before the first.
@@ -125,9 +138,8 @@ class EventStreamParser:
         [b'Hello']
     """
 
-    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, *, as_text: bool = False) -> None:
+    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self._split: Callable[[bytes], list[bytes] | list[str]] = _split_text if as_text else _split
         self.last_event_id = ""
         self.retry: int | None = None
         self._lines = LineBuffer(carriage_returns=True)
@@ -165,7 +177,7 @@ class EventStreamParser:
         """Take bytes that begin as a common frame."""
         end = data.rfind(b"\n\n") + 2
         whole = data if end == len(data) else data[:end]
-        frames = self._split(whole)
+        frames = whole[6:-2].split(b"\n\ndata: ")
         # Only line feeds, and no more of them than stand behind each of these.
         if 2 * len(frames) != whole.count(b"\n") or 13 in whole or end > self._max_event_size:
             return self._read(data)
@@ -225,15 +237,6 @@ class EventStreamParser:
         self._event = b""
         self._event_retry = None
         self._event_size = 0
-
-
-def _split(events: bytes) -> list[bytes]:
-    """The data of events that are one `data` line each."""
-    return events[6:-2].split(b"\n\ndata: ")
-
-
-def _split_text(events: bytes) -> list[str]:
-    return _text(events[6:-2]).split("\n\ndata: ")
 
 
 def _text(value: bytes) -> str:
