@@ -68,6 +68,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     - over a Unix socket there is no TLS, and no TCP keep-alive;
     - the value of a header must be UTF-8, and a host that looks like an IPv4 address must be a canonical one;
     - a trailing `?` without a query is not sent;
+    - of malformed responses each takes some that the other refuses;
     - `network_stream` tells about the connection (`socket`, `ssl_object`, `client_addr`, `server_addr`), and cannot be
       read or written; the extensions `trace` and `target` are ignored.
 

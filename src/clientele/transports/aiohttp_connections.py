@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import re
+import select
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,9 @@ class Protocol(ResponseHandler):
     body is told of an error in its framing; aiohttp leaves them waiting.
     """
 
+    is_idle = False
+    """Whether the connection waits for its next request; a server has nothing to say until then."""
+
     _content: aiohttp.StreamReader | None = None
     _awaits_head = False
     _head_size = 0
@@ -40,13 +44,27 @@ class Protocol(ResponseHandler):
         self._head_size = 0
         self._head_end = b""
 
+    def is_connected(self) -> bool:
+        """Whether the connection can be used; one on which the server spoke unasked cannot (RFC 9112, section 9.2)."""
+        return super().is_connected() and not (self.is_idle and _is_readable(self.transport))
+
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
+        if self.is_idle and data:
+            self.abort()
+            return
         if self._awaits_head and data:
             data = self._receive_head(data)
             if not data:
                 return
         super().data_received(data)  # no bytes have a meaning, too: the reading goes on after a pause
+
+    def feed_data(self, message: Any, size: int = 0) -> None:
+        """A response has begun."""
+        if self.is_idle:  # it came right behind the one that was asked for
+            self.abort()
+        else:
+            super().feed_data(message, size)
 
     def _receive_head(self, data: bytes) -> bytes:
         """Take the head of the response out of what has arrived, and give what is behind it."""
@@ -81,6 +99,18 @@ class Protocol(ResponseHandler):
             return
         if content.exception() is None and not content.is_eof():
             content.set_exception(aiohttp.ClientPayloadError(" ".join(error.message.split())), error)
+
+
+def _is_readable(transport: asyncio.Transport | None) -> bool:
+    """Whether there is something to read that the event loop has not read yet."""
+    connection = None if transport is None else transport.get_extra_info("socket")
+    if connection is None:
+        return False
+    if not hasattr(select, "poll"):  # as on Windows
+        return bool(select.select([connection.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Request(aiohttp.ClientRequest):
@@ -129,6 +159,7 @@ class Connector(aiohttp.BaseConnector):
         assert isinstance(protocol, Protocol)
         assert transport is not None
         req.protocol, req.transport = protocol, transport
+        protocol.is_idle = False
         if "close" in req.headers.get("Connection", "").lower():
             protocol.force_close()
         self._idle.pop(transport, None)
@@ -173,6 +204,7 @@ class Connector(aiohttp.BaseConnector):
             return
         self._free_slot()
         if not (protocol.should_close or transport.is_closing()):
+            protocol.is_idle = True
             self._idle[transport] = protocol
             self._close_idle()
 
