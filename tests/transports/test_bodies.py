@@ -1,0 +1,315 @@
+"""The bodies of requests, as the server receives them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import itertools
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import h11
+import httpx2
+import pytest
+from tests.loops import Word, on_each_loop
+from tests.servers import END, WAIT, Connection, answer
+
+MIB = bytes(range(256)) * 4096
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+@on_each_loop
+@pytest.mark.parametrize("size", [1, 100, 32_768, 32_769, 65_536, len(MIB)])
+def test_bytes_are_sent_with_their_length(serve, send, size):
+    server = serve(answer(b"5"))
+    send(server.url, "POST", content=MIB[:size])
+    (request,) = server.requests
+    assert request.body == MIB[:size]
+    assert request.header("Content-Length") == str(size)
+    assert request.header("Transfer-Encoding") is None
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    "parts",
+    [[b"one"], [b"one", b"two"], [b"one", b"", b"two"], [b""], [], [MIB], [b"x"] * 1000],
+    ids=["one", "two", "an empty one between", "an empty one", "none", "a large one", "many small ones"],
+)
+def test_an_iterator_is_sent_in_chunks(serve, send, parts):
+    server = serve(answer(b"5"))
+    send(server.url, "POST", content=pieces(*parts))
+    (request,) = server.requests
+    assert request.body == b"".join(parts)
+    assert request.header("Transfer-Encoding") == "chunked"
+    assert request.header("Content-Length") is None
+
+
+@pytest.mark.parametrize("parts", [[b"one", b"two"], [b"onetwo"], [b"one", b"", b"two"]])
+def test_an_iterator_of_a_known_length_is_sent_with_it(serve, send, parts):
+    server = serve(answer(b"5"))
+    send(server.url, "POST", content=pieces(*parts), headers={"Content-Length": "6"})
+    (request,) = server.requests
+    assert request.body == b"onetwo"
+    assert request.header("Content-Length") == "6"
+    assert request.header("Transfer-Encoding") is None
+
+
+@on_each_loop
+@pytest.mark.parametrize("length", [5, 7, 0])
+def test_an_iterator_that_is_not_as_long_as_was_said(serve, send, length):
+    server = serve(answer(b"5"))
+    with pytest.raises((httpx2.LocalProtocolError, h11.LocalProtocolError)):  # httpx2's own lets h11's through
+        send(server.url, "POST", content=pieces(b"one", b"two"), headers={"Content-Length": str(length)})
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "1.5", "1_0"])
+def test_a_length_that_is_no_number(serve, send, length):
+    server = serve(answer(b"5"))
+    with pytest.raises(httpx2.LocalProtocolError):
+        send(server.url, "POST", content=pieces(b"one"), headers={"Content-Length": length})
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("content", [None, b""], ids=["none", "empty"])
+def test_a_request_without_a_body(serve, send, method, content):
+    server = serve(answer(b"5" if method != "HEAD" else b""))
+    send(server.url, method, content=content)
+    (request,) = server.requests
+    assert (request.method, request.body) == (method, b"")
+    assert request.header("Content-Length") == ("0" if method in ("POST", "PUT", "PATCH") else None)
+    assert request.header("Transfer-Encoding") is None
+    assert request.header("Content-Type") is None
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+def test_a_body_may_be_sent_with_any_method(serve, send, method):
+    server = serve(answer(b"5"))
+    send(server.url, method, content=b"body")
+    assert server.requests[0].body == b"body"
+
+
+def received(server) -> tuple[bytes, str | None, str | None, str | None]:
+    (request,) = server.requests
+    names = ("Content-Type", "Content-Length", "Transfer-Encoding")
+    return (request.body, *[request.header(name) for name in names])
+
+
+@pytest.mark.parametrize(
+    "make_body",
+    [
+        lambda: {"json": {"a": [1, "ä"]}},
+        lambda: {"data": {"a": "1", "b": ["2", "ä"]}},
+        lambda: {"files": {"file": ("a.txt", io.BytesIO(b"content"))}, "headers": {"Content-Type": BOUNDARY}},
+        lambda: {"files": {"file": MIB}, "data": {"a": "1"}, "headers": {"Content-Type": BOUNDARY}},
+    ],
+    ids=["JSON", "a form", "a file", "a large file and a field"],
+)
+def test_what_httpx2_encodes_is_sent_as_it_is(serve, send, make_body):
+    server = serve(answer(b"5"))
+    send(server.url, "POST", **make_body())
+    expected = httpx2.Request("POST", server.url, **make_body())
+    names = ("Content-Type", "Content-Length", "Transfer-Encoding")
+    assert received(server) == (expected.read(), *[expected.headers.get(name) for name in names])
+
+
+BOUNDARY = "multipart/form-data; boundary=boundary"
+
+
+class BrokenError(Exception):
+    pass
+
+
+@on_each_loop
+@pytest.mark.parametrize("sent", [[], [b"one"], [MIB]], ids=["before anything", "after a piece", "after a large piece"])
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "10000000"}], ids=["chunked", "of a length"])
+@pytest.mark.parametrize("error", [BrokenError, ValueError, OSError, TimeoutError, ConnectionResetError])
+def test_an_error_in_the_iterator_comes_out_as_it_is(serve, send, sent, headers, error):
+    async def take(connection: Connection) -> None:
+        await connection.until_client_closes()
+
+    raised = error("broken")
+
+    async def body() -> AsyncIterator[bytes]:
+        for part in sent:
+            yield part
+        raise raised
+
+    server = serve(take)
+    with pytest.raises(error) as caught:
+        send(server.url, "POST", content=body(), headers=headers)
+    assert caught.value is raised
+    server.wait_until_closed()
+
+
+@contextlib.contextmanager
+def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve one connection in a thread, without reading the request first."""
+
+    def accept() -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(WAIT)
+        with connection:
+            serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WAIT)
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield "http://127.0.0.1:{1}/".format(*listener.getsockname())
+        thread.join(WAIT)
+
+
+def answer_to_the_end(connection: socket.socket) -> None:
+    data = b""
+    while not data.endswith(END):
+        data += connection.recv(65_536)
+    connection.sendall(answer(b"5"))
+    connection.recv(1)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.recv(1000)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def take_all(connection: socket.socket) -> None:
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(65_536):
+            pass
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    ("serve_one", "way"),
+    [
+        (answer_to_the_end, "it ended"),
+        (take_all, "it failed"),
+        (reset, "the server broke off"),
+        (take_all, "the task was cancelled"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_iterator_is_closed_when(run, make_client, serve_one, way):
+    begun, closed = Word(), Word()
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            begun.set()
+            if way == "it failed":
+                raise BrokenError
+            if way != "it ended":
+                for _ in itertools.count():
+                    yield MIB[:65_536]
+        finally:
+            closed.set()
+
+    async def main() -> None:
+        with socket_server(serve_one) as url:
+            async with make_client() as client:
+                task = asyncio.create_task(client.post(url, content=body()))
+                await begun.given()
+                if way == "the task was cancelled":
+                    task.cancel()
+                await asyncio.wait([task], timeout=WAIT)
+                await closed.given()
+        assert task.cancelled() is (way == "the task was cancelled")
+        if not task.cancelled():
+            kinds = {"it failed": BrokenError, "the server broke off": httpx2.TransportError}
+            assert isinstance(task.exception(), kinds.get(way, type(None)))
+
+    run(main)
+
+
+@pytest.mark.parametrize("status", ["307 Temporary Redirect", "308 Permanent Redirect"])
+def test_a_generator_cannot_be_sent_once_more(serve, send, status):
+    server = serve(answer(b"", status=status, headers="Location: /other\r\n"))
+    with pytest.raises(httpx2.StreamConsumed):
+        send(server.url, "POST", content=pieces(b"one"), options={"follow_redirects": True})
+    assert [request.target for request in server.requests] == ["/"]
+
+
+def test_bytes_are_sent_once_more(serve, send):
+    async def redirect(connection: Connection) -> None:
+        where = "" if connection.request.target == "/end" else "Location: /end\r\n"
+        await connection.send(answer(b"", status="307 Temporary Redirect" if where else "200 OK", headers=where))
+
+    server = serve(redirect)
+    send(server.url, "POST", content=b"body", options={"follow_redirects": True})
+    assert [(request.target, request.body) for request in server.requests] == [("/", b"body"), ("/end", b"body")]
+
+
+@on_each_loop
+def test_a_body_is_sent_as_it_is_made(run, make_client):
+    """Each piece is made only when the server has received the one before."""
+    received = [Word() for _ in range(3)]
+
+    def take(connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            while stream.readline() != b"\r\n":
+                pass
+            for number, word in enumerate(received):
+                assert stream.readline() + stream.readline() == b"1\r\n%d\r\n" % number
+                word.set()
+            connection.sendall(answer(b"5"))
+            stream.read()
+
+    async def body() -> AsyncIterator[bytes]:
+        for number, word in enumerate(received):
+            yield b"%d" % number
+            await word.given()
+
+    async def main() -> None:
+        with socket_server(take) as url:
+            async with make_client() as client:
+                assert (await client.post(url, content=body())).content == b"5"
+
+    run(main)
+
+
+def test_a_synchronous_iterator_is_refused(serve, send):
+    with pytest.raises(RuntimeError, match="sync"):
+        send(serve(answer(b"5")).url, "POST", content=iter([b"one"]))
+
+
+def continue_and_take(connection: socket.socket) -> None:
+    with connection.makefile("rb") as stream:
+        while stream.readline() != b"\r\n":
+            pass
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert stream.read(4) == b"body"
+        connection.sendall(answer(b"5"))
+        stream.read()
+
+
+def refuse_to_continue(connection: socket.socket) -> None:
+    with connection.makefile("rb") as stream:
+        while stream.readline() != b"\r\n":
+            pass
+        connection.sendall(answer(b"no", status="417 Expectation Failed", headers="Connection: close\r\n"))
+        connection.shutdown(socket.SHUT_WR)
+        stream.read()
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    ("serve_one", "status", "content"),
+    [(continue_and_take, 200, b"5"), (refuse_to_continue, 417, b"no")],
+    ids=["continues", "refuses"],
+)
+def test_a_server_that_is_asked_whether_it_will_take_the_body(run, make_client, serve_one, status, content):
+    async def main() -> None:
+        with socket_server(serve_one) as url:
+            async with make_client() as client:
+                response = await client.post(url, content=b"body", headers={"Expect": "100-continue"})
+                assert (response.status_code, response.content) == (status, content)
+
+    run(main)
