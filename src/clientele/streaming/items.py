@@ -61,7 +61,7 @@ class ItemPlan:
         stream_format: The one that the stream comes in, whatever its media type is; `None` if that is to say.
         decode: How an event becomes an item, or `SKIPPED`; it raises `pydantic.ValidationError` where it does not fit.
         decode_common: The same, without detours, for the data of an event that has nothing else. Where it raises,
-            `decode` has the last word. `None` if there is no such way.
+            `decode` has the last word, and validates once more. `None` if there is no such way.
         type_of: The type that an event should have been.
         takes_comments: Whether comments are items.
         terminator: The data of the event that ends the stream; `None` if none does.

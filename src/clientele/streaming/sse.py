@@ -169,7 +169,7 @@ class EventStreamParser:
     def _receive_rest(self, data: bytes) -> Iterable[EventStreamFrame]:
         """Take bytes while an event may be open; behind the first blank line none is."""
         end = data.find(b"\n\n") + 2
-        if data[end : end + 6] != b"data: ":
+        if end < len(b"\n\n") or data[end : end + 6] != b"data: ":
             return self._read(data)
         return chain(self._read(data[:end]), self._receive_common(data[end:]))
 

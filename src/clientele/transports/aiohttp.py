@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import math
 import os
 import socket
@@ -59,11 +60,11 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     - the connect timeout covers all that opening takes, the name's lookup and TLS included, where httpx2 allows as much
       for each step; and the head of a request, and a body of at most 32 KiB, wait in a buffer, not for the write
       timeout;
-    - a body goes out while the response may come in; with `Expect: 100-continue` it waits for the server's word, within
-      the connect and write timeouts;
+    - a body goes out while the response may come in, so that an error in it may come out where the response is read;
+      with `Expect: 100-continue` it waits for the server's word, within the write timeout;
     - an idle connection gives way to a new one for another origin just after that was opened, not before;
-    - a proxy is asked for a tunnel with aiohttp's own `User-Agent` and `Accept-Encoding` beside the proxy's headers; it
-      grants it with the status 200 alone, and within the connect timeout;
+    - a proxy is asked for a tunnel with the request's `Host`, and aiohttp's own `User-Agent` and `Accept-Encoding`,
+      beside the proxy's headers; it grants it with the status 200 alone, and within the connect timeout;
     - a proxy may be `http` or `https`, the latter verified as `verify` says, without an `ssl_context` of its own;
     - over a Unix socket there is no TLS, and no TCP keep-alive;
     - the value of a header must be UTF-8, and a host that looks like an IPv4 address must be a canonical one;
@@ -73,7 +74,8 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
       read or written; the extensions `trace` and `target` are ignored.
 
     Parameters:
-        verify: A TLS context, `True` for the default one, `False` to trust every certificate.
+        verify: A TLS context, the path of the certificates to trust, `True` for the default ones, `False` to trust
+            every certificate.
         cert: A client's certificate: its file, or that and the key's, or those and its password.
         trust_env: Whether the environment may name the certificates to trust. Default `True`.
         limits: How many connections there may be, for each event loop: by default 100, of which 20 stay open for 5
@@ -128,10 +130,9 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if is_trio():
             raise RuntimeError("AiohttpTransport needs asyncio; under trio httpx2.AsyncHTTPTransport serves")
         event_loop = await EventLoop.running()
-        session = self._session(event_loop)
         for delay in _delays(self._retries):
             try:
-                return await session.send(request, event_loop)
+                return await self._session(event_loop).send(request, event_loop)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if delay is None:
                     raise
@@ -278,12 +279,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_sessions_to_parent)
 
 
+_closings: set[asyncio.Future[None]] = set()  # asyncio itself holds its tasks weakly
+
+
 class _Exchange:
     """One request and its response; in aiohttp's words a middleware, around the sending itself."""
 
     def __init__(self, request: httpx2.Request) -> None:
         self.timeouts: Mapping[str, float | None] = request.extensions.get("timeout", {})
-        self.upload = Upload(request, connect=self.timeouts.get("connect"), write=self.timeouts.get("write"))
+        self.upload = Upload(request, self.timeouts.get("write"))
         self._request = request
         self._sent: Request
 
@@ -293,6 +297,7 @@ class _Exchange:
         assert isinstance(sent, Request)
         self._sent = sent
         sent.pool_timeout = self.timeouts.get("pool")
+        sent.begin_upload = self.upload.begin
         if "Content-Length" not in self._request.headers and self.upload.data is None:
             sent.headers.popall("Content-Length", None)  # aiohttp's own
         try:
@@ -302,26 +307,41 @@ class _Exchange:
         except BaseException:
             await self._abort()
             raise
-        if response.connection is not None:
+        if response.connection is not None and sent.protocol is not None:
             sent.protocol.begin_body(response.content)
         return response
 
     async def _abort(self) -> None:
+        """Close the connection, if there is one, without sending what is still in its buffer."""
+        closed = None if self._sent.protocol is None else self._sent.protocol.closed
+        if self._sent.transport is not None:
+            self._sent.transport.abort()
         self._sent.terminate()  # what writes the body
-        await self._sent.abort()
+        closing = asyncio.ensure_future(self._wait_until_closed(closed))
+        _closings.add(closing)
+        closing.add_done_callback(_closings.discard)
+        await asyncio.shield(closing)  # it ends in order, even if whoever waits for it is cancelled once more
+
+    async def _wait_until_closed(self, closed: asyncio.Future[None] | None) -> None:
         await self.upload.aclose()
+        if closed is not None:
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
+                await closed
 
     def response(self, response: aiohttp.ClientResponse, event_loop: EventLoop) -> httpx2.Response:
         """The response in httpx2's words."""
+        protocol, transport = self._sent.protocol, self._sent.transport
+        assert protocol is not None
+        assert transport is not None
         version = response.version or aiohttp.HttpVersion11
         return httpx2.Response(
             response.status,
             headers=list(response.raw_headers),
-            stream=ResponseStream(response, self._sent.protocol, self._request, event_loop, self._abort),
+            stream=ResponseStream(response, protocol, self._request, self.upload, event_loop, self._abort),
             extensions={
                 "http_version": f"HTTP/{version.major}.{version.minor}".encode(),
                 "reason_phrase": (response.reason or "").encode("utf-8", "surrogateescape"),
-                "network_stream": NetworkStream(self._sent.transport),
+                "network_stream": NetworkStream(transport),
             },
         )
 

@@ -14,7 +14,7 @@ import httpx2
 
 from ..event_loop import EventLoop
 from .aiohttp_connections import Protocol
-from .aiohttp_errors import httpx2_error, httpx2_errors
+from .aiohttp_errors import cause_of, httpx2_error, httpx2_errors
 
 PIECE_SIZE = 32 * 1024
 """How much of a request's body is written at once, in bytes: less than what asyncio buffers without waiting."""
@@ -25,25 +25,29 @@ class Upload:
 
     Parameters:
         request: The request that it belongs to.
-        connect: The connect timeout in seconds, `None` for none.
-        write: The write timeout in seconds, `None` for none.
+        timeout: The write timeout in seconds, `None` for none.
 
     Attributes:
         data: What aiohttp is given to send.
         is_chunked: Whether its length is not known.
+        error: What went wrong in the body itself.
+
+    Raises:
+        httpx2.LocalProtocolError: Its length is another than the one that was declared.
     """
 
-    def __init__(self, request: httpx2.Request, *, connect: float | None, write: float | None) -> None:
+    def __init__(self, request: httpx2.Request, timeout: float | None) -> None:
         self._request = request
-        self._connect_timeout, self._write_timeout = connect, write
+        self._timeout = timeout
         self._length = _content_length(request)
-        self._error: Exception | None = None
+        self.error: Exception | None = None
         self._deadline: asyncio.Timeout | None = None
         self._is_done = asyncio.Event()
         self.data: bytes | AsyncGenerator[bytes] | None
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         if isinstance(request.stream, httpx2.ByteStream) and len(content := request.read()) <= PIECE_SIZE:
             self.data = content or None
+            self._check_length(len(content), is_last=True)
         else:
             self.data = self._pieces(request.stream)
         self.is_chunked = self.data is not None and self._length is None
@@ -55,9 +59,9 @@ class Upload:
             with httpx2_errors(self._request):
                 yield
         except httpx2.TransportError:
-            if self._error is None:
+            if self.error is None:
                 raise
-            raise self._error from self._error.__cause__
+            raise self.error from self.error.__cause__
 
     @contextlib.asynccontextmanager
     async def deadline(self) -> AsyncGenerator[None]:
@@ -66,13 +70,11 @@ class Upload:
         Raises:
             httpx2.WriteTimeout: A piece of the body could not be sent in time.
         """
-        if self._write_timeout is None or self.data is None:
+        if self._timeout is None or not isinstance(self.data, AsyncGeneratorType):
             yield
             return
         try:
             async with asyncio.timeout(None) as self._deadline:
-                if self._connect_timeout is not None:  # otherwise opening may take for ever
-                    self._start_clock(self._connect_timeout + self._write_timeout)
                 yield
         except TimeoutError as error:
             if self._deadline is None or not self._deadline.expired():
@@ -80,6 +82,10 @@ class Upload:
             raise httpx2.WriteTimeout("the server did not take the request's body in time") from error
         finally:
             self._deadline = None
+
+    def begin(self) -> None:
+        """There is a connection to send it over. With `Expect: 100-continue` the server must ask for it in time."""
+        self._start_clock()
 
     async def _pieces(self, stream: httpx2.AsyncByteStream) -> AsyncGenerator[bytes]:
         size = 0
@@ -90,12 +96,12 @@ class Upload:
                     size += len(part)
                     self._check_length(size, is_last=False)
                     for start in range(0, len(part), PIECE_SIZE):
-                        self._start_clock(self._write_timeout)
+                        self._start_clock()
                         yield part[start : start + PIECE_SIZE]
                         self._stop_clock()
             self._check_length(size, is_last=True)
         except Exception as error:
-            self._error = error
+            self.error = error
             raise
         finally:
             self._is_done.set()
@@ -115,9 +121,9 @@ class Upload:
             f"its Content-Length says {self._length}"
         )
 
-    def _start_clock(self, timeout: float | None) -> None:
-        if self._deadline is not None and timeout is not None:
-            self._deadline.reschedule(asyncio.get_running_loop().time() + timeout)
+    def _start_clock(self) -> None:
+        if self._deadline is not None and self._timeout is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None and not self._deadline.expired():
@@ -142,16 +148,19 @@ class ResponseStream(httpx2.AsyncByteStream):
         response: aiohttp.ClientResponse,
         protocol: Protocol,
         request: httpx2.Request,
+        upload: Upload,
         event_loop: EventLoop,
         abort: Callable[[], Awaitable[None]],
     ) -> None:
         self._response = response
         self._event_loop = event_loop
         self._content = response.content
+        self._upload = upload
         self._abort = abort
         self._protocol = protocol
         self._request = request
-        self._ends_with_connection = not (response.headers.keys() & {"Content-Length", "Transfer-Encoding"})
+        is_framed = response.headers.keys() & {"Content-Length", "Transfer-Encoding"}
+        self._ends_with_connection = response.connection is not None and not is_framed
         self._failure: Exception | None = None
         self._read_timeout: float | None = None
         self._is_begun = False
@@ -173,10 +182,14 @@ class ResponseStream(httpx2.AsyncByteStream):
         except (aiohttp.ClientError, OSError) as error:
             self._failure = error
             data = self._take_rest()
+            if not data and self._upload.error is not None:
+                raise self._upload.error from self._upload.error.__cause__
             if not data:
-                raise self._httpx2_error(error) from error
+                raise self._httpx2_error(error) from cause_of(error)
         if data:
             return data
+        if self._upload.error is not None:
+            raise self._upload.error
         if self._ends_with_connection and isinstance(self._protocol.exception(), OSError):
             raise httpx2.ReadError("the connection broke before it was closed in order", request=self._request)
         raise StopAsyncIteration

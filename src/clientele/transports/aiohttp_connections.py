@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import re
 import select
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -35,6 +35,7 @@ class Protocol(ResponseHandler):
     _content: aiohttp.StreamReader | None = None
     _awaits_head = False
     _head_size = 0
+    _head_start = b""  # its first bytes: "HTTP/1.1 200"
     _head_end = b""  # the last bytes of the head as far as it has arrived
 
     def set_response_params(self, **params: Any) -> None:
@@ -42,7 +43,7 @@ class Protocol(ResponseHandler):
         super().set_response_params(**params)
         self._awaits_head = True
         self._head_size = 0
-        self._head_end = b""
+        self._head_start = self._head_end = b""
 
     def is_connected(self) -> bool:
         """Whether the connection can be used; one on which the server spoke unasked cannot (RFC 9112, section 9.2)."""
@@ -53,7 +54,7 @@ class Protocol(ResponseHandler):
         if self.is_idle and data:
             self.abort()
             return
-        if self._awaits_head and data:
+        while self._awaits_head and data:
             data = self._receive_head(data)
             if not data:
                 return
@@ -71,13 +72,18 @@ class Protocol(ResponseHandler):
         end = _END_OF_HEAD.search(self._head_end + data)
         size = len(data) if end is None else end.end() - len(self._head_end)
         self._head_size += size
+        self._head_start = (self._head_start + data)[:12]
         self._head_end = (self._head_end + data)[-3:]
-        self._awaits_head = end is None
         if self._head_size > MAX_HEAD_SIZE:
             self._awaits_head = False
             self.set_exception(HttpProcessingError(message=f"the response's head is larger than {MAX_HEAD_SIZE} bytes"))
-            self.abort()
+            if self.transport is not None:
+                self.transport.abort()
             return b""
+        if end is not None:
+            status = self._head_start[9:]
+            self._awaits_head = status.startswith(b"1") and status != b"101"  # another head follows
+            self._head_start = self._head_end = b""
         super().data_received(data[:size])
         return data[size:]
 
@@ -95,10 +101,12 @@ class Protocol(ResponseHandler):
 
     def _tell(self, error: BaseException | None) -> None:
         content = self._content
-        if content is None or not isinstance(error, HttpProcessingError):
+        if error is None or content is None or content.is_eof() or content.exception() is not None:
             return
-        if content.exception() is None and not content.is_eof():
+        if isinstance(error, HttpProcessingError):
             content.set_exception(aiohttp.ClientPayloadError(" ".join(error.message.split())), error)
+        elif type(error) is aiohttp.ClientConnectionError:  # the request's body failed, or the client was closed
+            content.set_exception(error)
 
 
 def _is_readable(transport: asyncio.Transport | None) -> bool:
@@ -117,18 +125,9 @@ class Request(aiohttp.ClientRequest):
     """What aiohttp sends, how long that may wait for a connection, and the connection that it got."""
 
     pool_timeout: float | None = None
-    transport: asyncio.Transport
-    protocol: Protocol
-
-    async def abort(self) -> None:
-        """Close the connection, if it got one, without sending what is still in its buffer; wait until it is closed."""
-        if not hasattr(self, "transport"):
-            return
-        closed = self.protocol.closed
-        self.transport.abort()
-        if closed is not None:
-            with contextlib.suppress(aiohttp.ClientConnectionError):  # how it ended is nobody's concern any more
-                await closed
+    begin_upload: Callable[[], None]
+    transport: asyncio.Transport | None = None
+    protocol: Protocol | None = None
 
 
 class Connector(aiohttp.BaseConnector):
@@ -160,17 +159,20 @@ class Connector(aiohttp.BaseConnector):
         assert transport is not None
         req.protocol, req.transport = protocol, transport
         protocol.is_idle = False
-        if "close" in req.headers.get("Connection", "").lower():
+        if "close" in [option.strip() for option in req.headers.get("Connection", "").lower().split(",")]:
             protocol.force_close()
         self._idle.pop(transport, None)
         self._active.add(connection)
         self._close_idle()
         connection.add_callback(lambda: self._take_back(connection, protocol, transport))
+        req.begin_upload()
         return connection
 
     def close_active(self) -> None:
         """Close the connections that are in use, without sending what is still in their buffers."""
         for connection in list(self._active):
+            if connection.protocol is not None:
+                connection.protocol.set_exception(aiohttp.ClientConnectionError("the client was closed"))
             if connection.transport is not None and not self._loop.is_closed():
                 connection.transport.abort()
             connection.close()

@@ -1,0 +1,163 @@
+"""What an error says: one line, and neither the query of the URL, nor a header, nor a password of the proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+import traceback
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import pytest
+from tests.loops import on_each_loop
+from tests.servers import WAIT, answer
+
+from clientele.transports.aiohttp import AiohttpTransport
+
+pytestmark = [on_each_loop, pytest.mark.parametrize("transport_class", [AiohttpTransport], ids=["aiohttp"])]
+
+SECRET = "".join(["s3cr", "3t"])  # not a word in the source, which tracebacks quote
+
+
+def says_nothing_secret(error: BaseException) -> None:
+    assert str(error).strip()
+    assert len(str(error).splitlines()) == 1
+    assert SECRET not in "".join(traceback.format_exception(error))
+
+
+@contextlib.contextmanager
+def listening(backlog: int = 5, *, is_full: bool = False) -> Iterator[tuple[str, socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=backlog))
+        listener.settimeout(WAIT)
+        for _ in range(4 if is_full else 0):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield "http://127.0.0.1:{1}/?key={2}".format(*listener.getsockname(), SECRET), listener
+
+
+async def endless() -> AsyncIterator[bytes]:
+    for _ in itertools.count():
+        yield b"x" * 65_536
+
+
+def failure_of(send, url: str, method: str = "GET", **options) -> httpx2.TransportError:
+    with pytest.raises(httpx2.TransportError) as caught:
+        send(url, method, headers={"Authorization": f"Bearer {SECRET}"}, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_not_opened_in_time(send, scheme):
+    with listening(0, is_full=scheme == "http") as (url, _):
+        error = failure_of(send, url.replace("http:", f"{scheme}:"), timeout=httpx2.Timeout(WAIT, connect=0.1))
+    assert type(error) is httpx2.ConnectTimeout
+    says_nothing_secret(error)
+
+
+def test_a_response_that_does_not_begin_in_time(send):
+    with listening() as (url, _):
+        error = failure_of(send, url, timeout=httpx2.Timeout(WAIT, read=0.1))
+    assert type(error) is httpx2.ReadTimeout
+    says_nothing_secret(error)
+
+
+def test_a_body_that_is_not_taken_in_time(send):
+    with listening() as (url, _):
+        error = failure_of(send, url, "POST", content=endless(), timeout=httpx2.Timeout(WAIT, write=0.1))
+    assert type(error) is httpx2.WriteTimeout
+    says_nothing_secret(error)
+
+
+def test_a_connection_that_is_reset_while_the_body_is_sent(send):
+    def reset(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with listening() as (url, listener):
+        thread = threading.Thread(target=reset, args=[listener], daemon=True)
+        thread.start()
+        error = failure_of(send, url, "POST", content=endless())
+        thread.join(WAIT)
+    assert type(error) is httpx2.ReadError
+    says_nothing_secret(error)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://nowhere.invalid/?key={}", "http://127.0.0.1:1/?key={}", "https://127.0.0.1:1/?key={}"]
+)
+def test_a_server_that_is_not_there(send, url):
+    error = failure_of(send, url.format(SECRET))
+    assert type(error) is httpx2.ConnectError
+    says_nothing_secret(error)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("is_full", [False, True], ids=["nobody", "nobody in time"])
+def test_a_proxy_that_is_not_there(send, scheme, is_full):
+    with listening(0, is_full=is_full) as (_, listener):
+        host, port = listener.getsockname()
+        if not is_full:
+            port = 1
+        error = failure_of(
+            send,
+            f"{scheme}://example.test/?key={SECRET}",
+            options={"proxy": f"http://me:{SECRET}@{host}:{port}"},
+            timeout=httpx2.Timeout(WAIT, connect=0.1),
+        )
+    assert isinstance(error, httpx2.ConnectTimeout if is_full else httpx2.ConnectError)
+    says_nothing_secret(error)
+
+
+def test_a_server_that_speaks_no_tls(send):
+    with listening() as (url, listener):
+
+        def speak_plainly() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.recv(1)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1024):
+                    pass
+
+        thread = threading.Thread(target=speak_plainly, daemon=True)
+        thread.start()
+        error = failure_of(send, url.replace("http:", "https:"))
+        thread.join(WAIT)
+    assert type(error) is httpx2.ConnectError
+    says_nothing_secret(error)
+
+
+def test_no_connection_that_becomes_free_in_time(run, make_client, serve):
+    async def main() -> httpx2.TransportError:
+        async with make_client(limits=httpx2.Limits(max_connections=1)) as client, client.stream("GET", server.url):
+            with pytest.raises(httpx2.PoolTimeout) as caught:
+                await client.get(f"{server.url}/?key={SECRET}", timeout=httpx2.Timeout(WAIT, pool=0.1))
+            return caught.value
+
+    server = serve(answer(b"x" * 1_000_000))
+    says_nothing_secret(run(main))
+
+
+@pytest.mark.parametrize("value", [f"a\r\n{SECRET}", f"a\0{SECRET}", f"{SECRET}\xff"])
+def test_a_header_that_cannot_be_sent(serve, send, value):
+    server = serve(answer(b"5"))
+    with pytest.raises(httpx2.LocalProtocolError) as caught:
+        send(server.url, headers=[(b"X-Key", value.encode("latin-1"))])
+    says_nothing_secret(caught.value)
+
+
+def test_a_tunnel_that_breaks_off(send, serve):
+    async def break_off(connection) -> None:
+        connection.reset()
+
+    server = serve(break_off)
+    proxy = server.url.replace("://", f"://me:{SECRET}@")
+    says_nothing_secret(failure_of(send, f"https://example.test/?key={SECRET}", options={"proxy": proxy}))
