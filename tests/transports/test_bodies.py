@@ -206,6 +206,8 @@ def test_the_iterator_is_closed_when(run, make_client, serve_one, way):
             begun.set()
             if way == "it failed":
                 raise BrokenError
+            if way == "the task was cancelled":
+                await asyncio.Event().wait()
             if way != "it ended":
                 for _ in itertools.count():
                     yield MIB[:65_536]
