@@ -85,7 +85,8 @@ class Call:
                 await _aread_complete(self.answer, response)
         if isinstance(self.answer, CompleteAnswer):
             return self.answer.result(response), response
-        body = AsyncBody(response, self.clients, await EventLoop.running())
+        is_download = self.answer.items.stream_format is FORMATS["bytes"]
+        body = AsyncBody(response, self.clients, await EventLoop.running(), counts_bytes=is_download)
         async with _aclosed_on_error(body):
             if is_error(response):
                 raise self.answer.error(await aread_error(body, self._timeout(client).read))

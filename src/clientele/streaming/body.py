@@ -18,6 +18,7 @@ from typing import Any, cast
 import httpx2
 
 from ..event_loop import EventLoop, move_on_after, unseen
+from ..transports.direct import DirectStream, direct_stream
 
 MAX_WAIT_FOR_END = 0.25
 """How long `finish` waits for the end of a body, in seconds."""
@@ -126,23 +127,37 @@ class Body:
 
 
 class AsyncBody:
-    """The asynchronous twin of `Body`, which is closed with its event loop at the latest."""
+    """The asynchronous twin of `Body`, which is closed with its event loop at the latest.
 
-    def __init__(self, response: httpx2.Response, owner: object, event_loop: EventLoop) -> None:
+    Parameters:
+        counts_bytes: Whether the response is to know `num_bytes_downloaded`, which costs a little time for each chunk.
+    """
+
+    def __init__(
+        self, response: httpx2.Response, owner: object, event_loop: EventLoop, *, counts_bytes: bool = True
+    ) -> None:
         self.response = response
         self.is_closed = False
         self._owner = owner
         self._event_loop = event_loop
-        chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
-        self._chunks = cast("AsyncGeneratorType[bytes, None]", chunks)
         self._generators: list[AsyncGenerator[Any, Any]] = []  # those within the chunks' too, the outer first
-        self.read: Callable[[], Awaitable[bytes]] = self._begin
+        self._chunks: AsyncGeneratorType[bytes, None] | DirectStream
+        self.read: Callable[[], Awaitable[bytes]]
+        direct = direct_stream(response) if _is_plain(response) and not counts_bytes else None
+        if direct is not None:
+            response.is_stream_consumed = True
+            self._chunks = direct
+            self.read = direct.__anext__
+        else:
+            chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
+            self._chunks = cast("AsyncGeneratorType[bytes, None]", chunks)
+            self.read = self._begin
         event_loop.close_at_shutdown(self)
 
     @property
     def is_waiting(self) -> bool:
         """Whether a task waits for bytes."""
-        return self._chunks.ag_running
+        return self._chunks.is_waiting if isinstance(self._chunks, DirectStream) else self._chunks.ag_running
 
     async def _begin(self) -> bytes:
         self.read = self._chunks.__anext__

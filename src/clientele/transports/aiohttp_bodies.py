@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from types import AsyncGeneratorType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import httpx2
@@ -15,6 +15,7 @@ import httpx2
 from ..event_loop import EventLoop
 from .aiohttp_connections import Protocol
 from .aiohttp_errors import cause_of, httpx2_error, httpx2_errors
+from .direct import DirectStream
 
 PIECE_SIZE = 32 * 1024
 """How much of a request's body is written at once, in bytes: less than what asyncio buffers without waiting."""
@@ -140,7 +141,7 @@ async def _closed_at_end(stream: httpx2.AsyncByteStream) -> AsyncGenerator[Async
             await parts.aclose()
 
 
-class ResponseStream(httpx2.AsyncByteStream):
+class ResponseStream(DirectStream):
     """The bytes of a response as they arrive."""
 
     def __init__(
@@ -165,9 +166,6 @@ class ResponseStream(httpx2.AsyncByteStream):
         self._read_timeout: float | None = None
         self._is_begun = False
 
-    def __aiter__(self) -> Self:
-        return self
-
     async def __anext__(self) -> bytes:
         if not self._is_begun:  # until then the timeout may be set
             self._is_begun = True
@@ -175,6 +173,7 @@ class ResponseStream(httpx2.AsyncByteStream):
         try:
             if self._failure is not None:
                 raise self._failure
+            self.is_waiting = True
             if self._read_timeout is None:
                 data = await self._content.readany()
             else:
@@ -186,6 +185,8 @@ class ResponseStream(httpx2.AsyncByteStream):
                 raise self._upload.error from self._upload.error.__cause__
             if not data:
                 raise self._httpx2_error(error) from cause_of(error)
+        finally:
+            self.is_waiting = False
         if data:
             return data
         if self._upload.error is not None:
