@@ -100,7 +100,9 @@ class WorkerProcess:
         ready, _, _ = select.select([self._process.stdout], [], [], time_limit)
         if not ready:
             self.stop()
-            raise TooSlow(f"over {time_limit:g} s")
+            error: Exception = TooSlow(f"over {time_limit:g} s")
+            error.add_note(self.name)
+            raise error
         line = self._process.stdout.readline()
         if not line:
             self.stop()
