@@ -1,12 +1,13 @@
-# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. A third,
-# `make bench`, measures the project beside its peers, which live in an environment of their own.
+# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. Two more:
+# `make bench` measures the project beside its peers, which live in an environment of their own, and `make chaos` cuts
+# streams in every way for minutes.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 OTHER_PYTHONS := 3.11 3.12 3.13
 BIN := .venv/bin
 
-.PHONY: demo test bench bench-smoke format lint types unit other-pythons clean $(OTHER_PYTHONS)
+.PHONY: demo test bench bench-smoke chaos format lint types unit other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -39,6 +40,10 @@ types: .venv/test
 unit: .venv/test
 	$(BIN)/python -m pytest --numprocesses 2 -m "not leaks" --cov --cov-report=term
 	$(BIN)/python -m pytest --numprocesses 2 -m leaks
+
+# Streams through a proxy that cuts them at random, 2,000 times for each kind; a short run is among the tests.
+chaos: .venv/test
+	$(BIN)/python -m tests.chaos
 
 # The tests once more on every other Python that this machine has, two at a time.
 other-pythons: .venv/test

@@ -39,6 +39,7 @@ EXAMPLES = [
     "status_types.py",
     "direct_calls.py",
     "generator_endpoint.py",
+    "broken_connection.py",
 ]
 
 

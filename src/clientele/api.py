@@ -18,6 +18,7 @@ from .exceptions import (
 )
 from .http_clients import HTTPClientSettings
 from .problem_details import ProblemDetails
+from .streaming.reconnect import Reconnect, ReconnectAttempt
 from .streaming.sse import Comment, ServerSentEvent
 from .streaming.stream import AsyncStream, Stream
 
@@ -38,6 +39,8 @@ __all__ = [
     "PendingStream",
     "ProblemDetails",
     "Query",
+    "Reconnect",
+    "ReconnectAttempt",
     "RequestOptions",
     "ResponseValidationError",
     "ServerSentEvent",

@@ -204,24 +204,6 @@ def _trio_requester(trio: Any, close_dropped: Callable[[], Coroutine[Any, Any, N
     return lambda: token.run_sync_soon(lambda: requested.set())
 
 
-@contextlib.asynccontextmanager
-async def move_on_after(seconds: float) -> AsyncGenerator[None]:
-    """Leave the block after this time, under asyncio or trio; what it awaits is cancelled, and nothing raised."""
-    trio = _running_trio()
-    if trio is not None:
-        with trio.move_on_after(seconds):
-            yield
-        return
-    import asyncio
-
-    try:
-        async with asyncio.timeout(seconds) as timeout:
-            yield
-    except TimeoutError:
-        if not timeout.expired():
-            raise
-
-
 @types.coroutine
 def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any, Any]]) -> Generator[Any, Any, T]:
     """Call this and await it, and keep the asynchronous generators that it begins from the event loop.

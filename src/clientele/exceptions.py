@@ -91,6 +91,11 @@ class APIException(Exception):
         self.status_code: int | None = None if response is None else response.status_code
         super().__init__(f"{self.method} {self.url}: {message}")
 
+    @property
+    def message(self) -> str:
+        """What was wrong, without the request that it belongs to."""
+        return str(self).removeprefix(f"{self.method} {self.url}: ")
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process borders, and the default would call the class with nothing but the message.
         return _rebuild, (type(self), self.args), self.__dict__
@@ -176,8 +181,27 @@ class StreamInterrupted(StreamError):
     """The stream was cut short: the connection broke, the body was not complete, or `idle_timeout` passed.
 
     `__cause__` is httpx2's own exception then. A stream that ended without the event that `until` waits for was cut
-    short, too.
+    short, too. With `reconnect`, no attempt to take the stream up again has led to an event; `__cause__` is what became
+    of the last one.
+
+    Attributes:
+        attempts: How many attempts to take the stream up again have failed since the last event; 0 where none was made.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: httpx2.Request,
+        response: httpx2.Response | None = None,
+        items_received: int = 0,
+        last_event_id: str = "",
+        attempts: int = 0,
+    ) -> None:
+        self.attempts = attempts
+        super().__init__(
+            message, request=request, response=response, items_received=items_received, last_event_id=last_event_id
+        )
 
 
 class StreamDecodeError(StreamError):
@@ -293,21 +317,22 @@ def printable_url(url: httpx2.URL) -> str:
     """A URL as it may be shown: no user information, no fragment, no query values that look like secrets."""
     items = url.params.multi_items()
     shown = [
-        (name, "REDACTED" if _is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
+        (name, "REDACTED" if is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
     ]
     if shown != items:
         url = url.copy_with(params=shown)
     return str(url.copy_with(userinfo=b"", fragment=None))
 
 
+def is_secret(name: str) -> bool:
+    """Whether the name of a query parameter or header says that its value is a secret."""
+    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
+
+
 def type_name(annotation: object) -> str:
     """An annotation as a message names it: `User`, `list[int]`."""
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return _MODULE.sub("", name).replace("NoneType", "None")
-
-
-def _is_secret(name: str) -> bool:
-    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
 
 
 def _mismatches(error: pydantic.ValidationError) -> str:

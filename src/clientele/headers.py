@@ -34,6 +34,11 @@ def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
     return httpx2.Headers([(name.encode(), _checked_value(name, value)) for name, value in items])
 
 
+def is_sendable(value: str) -> bool:
+    """Whether it can be the value of a header (RFC 9110, section 5.5)."""
+    return not _FORBIDDEN_IN_HEADERS.search(value)
+
+
 def is_token(name: str) -> bool:
     """Whether it can be the name of a header (RFC 9110, section 5.6.2)."""
     return _TOKEN.fullmatch(name) is not None
@@ -42,7 +47,7 @@ def is_token(name: str) -> bool:
 def _checked_value(name: str, value: str) -> bytes:
     if not is_token(name):
         raise ValueError(f"{excerpt(name)!r} cannot be the name of a header; it is no token")
-    if _FORBIDDEN_IN_HEADERS.search(value) or not (value.isascii() or name.lower() == "last-event-id"):
+    if not is_sendable(value) or not (value.isascii() or name.lower() == "last-event-id"):
         raise ValueError(
             f"the value of the header {name!r} has a CR, LF, NUL or other control character in it, "
             "a character outside ASCII, or white space around it"

@@ -20,6 +20,7 @@ import httpx2
 
 from .event_loop import EventLoop, is_trio
 from .headers import HeaderTypes, checked_headers
+from .redirects import RedirectGuard
 
 Primitive: TypeAlias = str | int | float | bool | None
 QueryParamTypes: TypeAlias = (
@@ -110,6 +111,7 @@ class HTTPClients:
         self.headers = checked_headers(settings.get("headers"))
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
+        self._redirects = RedirectGuard(self._settings["cookies"])
         self._transport = transport
         self._async_transport = async_transport
         self._given_client = client
@@ -134,7 +136,9 @@ class HTTPClients:
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
-            made = httpx2.Client(**self._shared_settings(), transport=self._transport)
+            settings = self._shared_settings()
+            settings["event_hooks"] = self._hooks(self._redirects.hooks())
+            made = httpx2.Client(**settings, transport=self._transport)
             client = self._clients.setdefault(process, made)  # another thread may have been faster
         return client
 
@@ -151,7 +155,7 @@ class HTTPClients:
         client = self._async_clients.get(event_loop)
         if client is None:
             settings = self._shared_settings()
-            settings["event_hooks"] = _awaitable_hooks(settings.get("event_hooks") or {})
+            settings["event_hooks"] = _awaitable_hooks(self._hooks(self._redirects.async_hooks()))
             client = self._async_client_class()(**settings, transport=self._async_transport)
             self._async_clients[event_loop] = client
             event_loop.close_at_shutdown(client)
@@ -195,6 +199,13 @@ class HTTPClients:
 
     def _shared_settings(self) -> dict[str, Any]:
         return {**self._settings, "verify": self._ssl_context}
+
+    def _hooks(self, ours: Mapping[str, list[Callable[..., Any]]]) -> Mapping[str, list[Callable[..., Any]]]:
+        """The event hooks of the settings, behind our own where redirects are followed."""
+        own = self._settings.get("event_hooks") or {}
+        if not self._settings["follow_redirects"]:
+            return own
+        return {**own, **{event: [*functions, *own.get(event, ())] for event, functions in ours.items()}}
 
     @functools.cached_property
     def _ssl_context(self) -> ssl.SSLContext:

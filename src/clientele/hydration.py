@@ -9,13 +9,13 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import pydantic
 
+from .checks import not_awaitable
 from .exceptions import type_name
 
-T = TypeVar("T")
 Decode = Callable[[bytes], Any]
 
 
@@ -182,18 +182,6 @@ def parser_decoder(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
             raise validation_error(error, value) from error
 
     return decode
-
-
-def not_awaitable(name: str, value: T) -> T:
-    """What a function of the user's returned, if it is not a coroutine, which nothing would await.
-
-    Raises:
-        TypeError: It is one.
-    """
-    if isinstance(value, types.CoroutineType):
-        value.close()
-        raise TypeError(f"{name} returned a coroutine, which nothing awaits; pass a plain function")
-    return value
 
 
 def validation_error(error: ValueError, value: Any) -> pydantic.ValidationError:

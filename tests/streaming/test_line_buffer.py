@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clientele.streaming.line_buffer import LineBuffer
+from clientele.streaming.lines import JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
+from clientele.streaming.sse import EventStreamParser
 
 BOM = b"\xef\xbb\xbf"
 ANY_LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -61,3 +64,22 @@ def test_what_was_taken_out_is_no_part_of_the_next_line(carriage_returns):
 
 def test_a_carriage_return_is_part_of_a_line_unless_it_ends_it():
     assert LineBuffer(carriage_returns=False).receive(b"a\rb\r\nc\n") == [b"a\rb\r", b"c"]
+
+
+@pytest.mark.parametrize(
+    "make_parser",
+    [EventStreamParser, LineParser, JSONLinesParser, JSONDocumentParser, JSONSequenceParser],
+)
+@pytest.mark.parametrize("piece", [b"xy", b"data: xy\n"], ids=["small pieces", "short lines"])
+def test_what_is_unfinished_takes_no_more_room_than_its_size(make_parser, piece):
+    parser, size = make_parser(), 0
+    list(parser.receive(b'\x1e{"data": "'))
+    tracemalloc.start()
+    try:
+        while size < 100_000:
+            list(parser.receive(piece))
+            size += len(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size * 1.5

@@ -6,6 +6,7 @@ Everything that decides is in the functions that they share.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..exceptions import StreamInterrupted, TransportError, UnexpectedContentType, reason
-from ..headers import checked_headers
+from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
+from ..redirects import IS_STREAM
 from ..streaming.body import AsyncBody, Body
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader
@@ -61,47 +63,80 @@ class Call:
         Raises:
             APIException: There is no such result.
         """
+        if isinstance(self.answer, CompleteAnswer):
+            return self._fetch(self.answer)
+        body, reader = self._open(self.answer)
+        open_again = functools.partial(self._open, self.answer)
+        return Stream(body, reader, open_again, self.options.reconnect_policy), body.response
+
+    async def aperform(self) -> tuple[Any, httpx2.Response]:
+        """Do as `perform` does; its asynchronous twin."""
+        if isinstance(self.answer, CompleteAnswer):
+            return await self._afetch(self.answer)
+        body, reader = await self._aopen(self.answer)
+        open_again = functools.partial(self._aopen, self.answer)
+        return AsyncStream(body, reader, open_again, self.options.reconnect_policy), body.response
+
+    def _fetch(self, answer: CompleteAnswer) -> tuple[Any, httpx2.Response]:
         client = self.clients.client()
         request = self._build_request(client, enable_keepalive)
         with self._transport_errors(request):
             response = client.send(request, stream=True)
-            if isinstance(self.answer, CompleteAnswer):
-                _read_complete(self.answer, response)
-        if isinstance(self.answer, CompleteAnswer):
-            return self.answer.result(response), response
-        body = Body(response, self.clients)
-        with _closed_on_error(body):
-            if is_error(response):
-                raise self.answer.error(read_error(body, self._timeout(client).read))
-            return Stream(body, ItemReader(response, self.answer.items)), response
+            _read_complete(answer, response)
+        return answer.result(response), response
 
-    async def aperform(self) -> tuple[Any, httpx2.Response]:
-        """Do as `perform` does; its asynchronous twin."""
+    async def _afetch(self, answer: CompleteAnswer) -> tuple[Any, httpx2.Response]:
         client = await self.clients.async_client()
         request = self._build_request(client, enable_keepalive_async)
         with self._transport_errors(request):
             response = await client.send(request, stream=True)
-            if isinstance(self.answer, CompleteAnswer):
-                await _aread_complete(self.answer, response)
-        if isinstance(self.answer, CompleteAnswer):
-            return self.answer.result(response), response
-        is_download = self.answer.items.stream_format is FORMATS["bytes"]
+            await _aread_complete(answer, response)
+        return answer.result(response), response
+
+    def _open(self, answer: StreamAnswer, before: ItemReader[Any] | None = None) -> tuple[Body, ItemReader[Any]]:
+        """Open a stream, or take up again what `before` has read of it."""
+        client = self.clients.client()
+        request = self._build_request(client, enable_keepalive, before)
+        with self._transport_errors(request):
+            response = client.send(request, stream=True)
+        body = Body(response, self.clients)
+        with _closed_on_error(body):
+            if is_error(response):
+                raise answer.error(read_error(body, self._timeout(client).read))
+            return body, ItemReader(response, answer.items, before)
+
+    async def _aopen(
+        self, answer: StreamAnswer, before: ItemReader[Any] | None = None
+    ) -> tuple[AsyncBody, ItemReader[Any]]:
+        """Do as `_open` does; its asynchronous twin."""
+        client = await self.clients.async_client()
+        request = self._build_request(client, enable_keepalive_async, before)
+        with self._transport_errors(request):
+            response = await client.send(request, stream=True)
+        is_download = answer.items.stream_format is FORMATS["bytes"]
         body = AsyncBody(response, self.clients, await EventLoop.running(), counts_bytes=is_download)
         async with _aclosed_on_error(body):
             if is_error(response):
-                raise self.answer.error(await aread_error(body, self._timeout(client).read))
-            return AsyncStream(body, ItemReader(response, self.answer.items)), response
+                raise answer.error(await aread_error(body, self._timeout(client).read))
+            return body, ItemReader(response, answer.items, before)
 
     def _build_request(
         self,
         client: httpx2.Client | httpx2.AsyncClient,
         trace: Callable[[str, Mapping[str, Any]], Any],
+        before: ItemReader[Any] | None = None,
     ) -> httpx2.Request:
         parts = self.parts
-        timeout = self._timeout(client).as_dict()
+        extensions: dict[str, Any] = {"timeout": self._timeout(client).as_dict(), "trace": trace}
         if isinstance(self.answer, StreamAnswer):
-            timeout["read"] = self.options.idle_timeout
+            extensions["timeout"]["read"] = self.options.idle_timeout
+            extensions[IS_STREAM] = True
         with errors_named(self.name):
+            if self.options.reconnect_policy and not isinstance(parts.content, str | bytes | None):
+                raise TypeError(
+                    f"data is of type {type(parts.content).__name__} and can be sent once only, "
+                    "but reconnect= sends it again; pass bytes or text"
+                )
             headers = checked_headers(parts.headers) if parts.headers else None
             if parts.cookies and headers and "Cookie" in headers:
                 raise ValueError(
@@ -114,7 +149,7 @@ class Call:
                 headers=headers,
                 cookies=parts.cookies or None,
                 content=parts.content,
-                extensions={"timeout": timeout, "trace": trace},
+                extensions=extensions,
             )
         if parts.is_json:
             request.headers.setdefault("Content-Type", "application/json")
@@ -123,6 +158,8 @@ class Call:
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
                 request.headers["Accept"] = self.answer.items.accept
             request.headers.setdefault("Cache-Control", "no-store")
+        if before is not None:
+            _name_last_event(request, before.last_event_id)
         return request
 
     def _url(self, path: str) -> str:
@@ -188,6 +225,14 @@ def _is_undeclared_stream(answer: CompleteAnswer, response: httpx2.Response) -> 
     """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
     expects_json = answer.expects_json and response.status_code not in answer.by_status
     return format_of(response) is FORMATS["sse"] and expects_json and not is_error(response)
+
+
+def _name_last_event(request: httpx2.Request, event_id: str) -> None:
+    """Say where the stream is to be taken up again; an id that no header can hold is not sent."""
+    headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"last-event-id"]
+    if event_id and is_sendable(event_id):
+        headers.append((b"Last-Event-ID", event_id.encode()))  # as bytes: httpx2 would take it for ASCII
+    request.headers = httpx2.Headers(headers)
 
 
 def _request_of(error: httpx2.RequestError, request: httpx2.Request) -> httpx2.Request:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx2
 
+from ..checks import check_function, is_number
 from ..exceptions import StreamDecodeError
 from ..http_clients import TimeoutTypes
 from ..streaming.formats import FORMATS, FormatName
+from ..streaming.reconnect import Reconnect
 from ..streaming.sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent
 
 Until: TypeAlias = str | Callable[[ServerSentEvent[str]], bool]
@@ -55,6 +55,9 @@ class StreamOptions(AnswerOptions, total=False):
             class to raise one made of the event; `"*"` stands for all other names, which are skipped otherwise.
         on_invalid: What becomes of an event that is not of its type: `"raise"`, the default; `"skip"`, with a warning
             in the log; or a function that is given the `StreamDecodeError` and returns an item in its place, or raises.
+        reconnect: Whether, and how, the stream is taken up again when its connection has ended: the same request is
+            sent again, with `Last-Event-ID` if an id is known. The stream ends with `until` then, or with status 204,
+            and not with a body. Default `False`: a repeated request may cost something.
     """
 
     idle_timeout: float | None
@@ -63,6 +66,7 @@ class StreamOptions(AnswerOptions, total=False):
     until: Until
     event_map: Mapping[str, Any]
     on_invalid: OnInvalid
+    reconnect: bool | Reconnect
 
 
 class CallArguments(TypedDict, total=False):
@@ -118,6 +122,12 @@ class Options:
     until: Until | None = None
     event_map: Mapping[str, Any] | None = None
     on_invalid: OnInvalid = "raise"
+    reconnect: bool | Reconnect = False
+
+    @property
+    def reconnect_policy(self) -> Reconnect | None:
+        """When and how a stream is taken up again; `None` for never."""
+        return self.reconnect if isinstance(self.reconnect, Reconnect) else Reconnect() if self.reconnect else None
 
     def __post_init__(self) -> None:
         if not isinstance(self.streaming_response, bool):
@@ -127,12 +137,14 @@ class Options:
         self._check_statuses()
         if self.stream_format is not None and self.stream_format not in list(FORMATS):
             raise ValueError(f"stream_format is {self.stream_format!r}; it is one of {', '.join(map(repr, FORMATS))}")
-        if self.idle_timeout is not None and not _is_number(self.idle_timeout, int, float):
+        if self.idle_timeout is not None and not is_number(self.idle_timeout, int, float):
             raise ValueError(f"idle_timeout is {self.idle_timeout!r}; it is a number of seconds above 0, or None")
         if not _is_timeout(self.timeout):
             raise TypeError(f"timeout is {self.timeout!r}; it is a number of seconds, httpx2.Timeout(...) or None")
-        if not _is_number(self.max_event_size, int):
+        if not is_number(self.max_event_size, int):
             raise ValueError(f"max_event_size is {self.max_event_size!r}; it is a number of bytes above 0")
+        if not isinstance(self.reconnect, bool | Reconnect):
+            raise TypeError(f"reconnect is {self.reconnect!r}; it is True, False or api.Reconnect(...)")
 
     def _check_company(self) -> None:
         if not self.streaming_response:
@@ -145,11 +157,11 @@ class Options:
 
     def _check_functions(self) -> None:
         if self.response_parser is not None:
-            _check_function("response_parser", self.response_parser, "a function")
+            check_function("response_parser", self.response_parser, "a function")
         if self.until is not None and not isinstance(self.until, str):
-            _check_function("until", self.until, "the data of an event, or a function of an event")
+            check_function("until", self.until, "the data of an event, or a function of an event")
         if self.on_invalid not in ("raise", "skip"):
-            _check_function("on_invalid", self.on_invalid, "'raise', 'skip' or a function of a StreamDecodeError")
+            check_function("on_invalid", self.on_invalid, "'raise', 'skip' or a function of a StreamDecodeError")
 
     def _check_statuses(self) -> None:
         lowest, kind = (400, "an error status") if self.streaming_response else (200, "a status")
@@ -163,17 +175,5 @@ class Options:
 _FOR_STREAMS = StreamOptions.__annotations__.keys() - AnswerOptions.__annotations__.keys()
 
 
-def _check_function(name: str, value: object, kind: str) -> None:
-    if not callable(value):
-        raise TypeError(f"{name} is {value!r}; it is {kind}")
-    functions = (value, getattr(type(value), "__call__", None))  # noqa: B004
-    if any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions):
-        raise TypeError(f"{name} is an async function; nothing awaits it, so pass a plain function")
-
-
 def _is_timeout(value: object) -> bool:
     return value is CLIENT_DEFAULT or value is None or isinstance(value, int | float | tuple | httpx2.Timeout)
-
-
-def _is_number(value: object, *kinds: type) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf  # type: ignore[operator]

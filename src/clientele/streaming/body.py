@@ -15,9 +15,10 @@ from datetime import timedelta
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, cast
 
+import anyio
 import httpx2
 
-from ..event_loop import EventLoop, move_on_after, unseen
+from ..event_loop import EventLoop, unseen
 from ..transports.direct import DirectStream, direct_stream
 
 MAX_WAIT_FOR_END = 0.25
@@ -166,7 +167,7 @@ class AsyncBody:
     async def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
         if _may_be_reused(self.response):
-            async with move_on_after(MAX_WAIT_FOR_END):
+            with anyio.move_on_after(MAX_WAIT_FOR_END):
                 await self._skip_rest()
         await self.aclose()
 
@@ -183,6 +184,7 @@ class AsyncBody:
     def close_soon(self) -> None:
         """Leave the closing to the event loop."""
         if not self.is_closed:
+            self.is_closed = True
             self._event_loop.close_soon(self)
 
     async def _skip_rest(self) -> None:

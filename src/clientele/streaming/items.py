@@ -25,14 +25,14 @@ from typing import Any, TypeAlias, TypeVar
 import httpx2
 import pydantic
 
-from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, type_name
+from ..checks import not_awaitable
+from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
 from ..hydration import (
     Decode,
     base_type,
     class_of,
     data_decoder,
     members_of,
-    not_awaitable,
     parser_decoder,
     type_adapter,
     union_members,
@@ -41,6 +41,7 @@ from ..hydration import (
 from .event_map import SKIPPED, DecodeEvent, EventMap
 from .formats import FORMATS, JSON_DOCUMENT, FormatName, Frame, StreamFormat, format_of, is_requested_document
 from .lines import BrokenText
+from .reconnect import Ended, Ending
 from .sse import DEFAULT_MAX_EVENT_SIZE, Comment, OversizedEvent, ServerSentEvent, text_event
 
 T = TypeVar("T")
@@ -129,29 +130,34 @@ class ItemReader(Iterable[T]):
     Parameters:
         response: The response that the bytes belong to.
         plan: What becomes of its frames.
+        before: What read the stream before it was taken up again with this response. Default `None`: it begins here.
 
     Attributes:
         items: The items in the bytes that were received last. They stop where more bytes are needed, or where the
             stream ends.
-        items_received: How many items have been yielded.
-        is_finished: Whether there are no more items, whatever may arrive.
+        items_received: How many items have been yielded, since the stream began.
+        ended: How the response ended; `None` as long as it goes on.
 
     Raises:
         UnexpectedContentType: The response is no stream of such items.
     """
 
-    def __init__(self, response: httpx2.Response, plan: ItemPlan) -> None:
+    def __init__(self, response: httpx2.Response, plan: ItemPlan, before: ItemReader[T] | None = None) -> None:
         self.items: Iterator[T] = iter(())
-        self.items_received = 0
-        self.is_finished = False
+        self.items_received: int = before.items_received if before else 0
+        self.ended: Ended | None = None
         self._response = response
         self._plan = plan
-        self._parser = plan.format_for(response).make_parser(response, plan.max_event_size)
-        self._events_read = 0
+        self._format = plan.format_for(response)
+        asked_for = response.request.headers.get("Last-Event-ID", "")
+        last_event_id = before.last_event_id if before else asked_for
+        self._parser = self._format.make_parser(response, plan.max_event_size, last_event_id)
+        self._events_before: int = before._events_read if before else 0
+        self._events_read: int = self._events_before
 
     @property
     def last_event_id(self) -> str:
-        """The id of the last event that was read, `""` before the first that has one."""
+        """The id of the last event that was read; before the first that has one, the one that the request named."""
         return self._parser.last_event_id
 
     def __iter__(self) -> Iterator[T]:
@@ -178,7 +184,7 @@ class ItemReader(Iterable[T]):
                         item = self._item(frame)
                 else:
                     item = self._item(frame)
-                    if self.is_finished:
+                    if self.ended is not None:
                         return
                 if item is not SKIPPED:
                     self.items_received += 1
@@ -196,13 +202,35 @@ class ItemReader(Iterable[T]):
 
     def _read_last(self, frames: Iterable[Frame]) -> Iterator[T]:
         yield from self._read(frames)
-        is_empty = self._response.status_code == httpx2.codes.NO_CONTENT
-        if self._plan.awaits_end and not self.is_finished and not is_empty:
-            raise self.interrupted(f"it ended without the event, whole, that until={self._plan.end_shown} waits for")
-        self.is_finished = True
+        if self.ended is not None:
+            return
+        if self._response.status_code == httpx2.codes.NO_CONTENT:
+            self._end(Ending.FINISHED)
+        elif self._plan.awaits_end:
+            awaited = f"until={self._plan.end_shown} waits for"
+            self._end(Ending.UNFINISHED, self.interrupted(f"it ended without the event, whole, that {awaited}"))
+        elif self._format is JSON_DOCUMENT:
+            self._end(Ending.FINISHED)
+        else:
+            self._end(Ending.END_OF_BODY, self.interrupted("the server ended it"))
 
-    def interrupted(self, reason: str) -> StreamInterrupted:
-        """The exception for a stream that was cut short here."""
+    def cut_short(self, error: httpx2.RequestError | httpx2.StreamError) -> None:
+        """Take note that no more bytes came, since this went wrong."""
+        interrupted = self.interrupted(reason(error, self._response.request))
+        interrupted.__cause__ = error
+        self._end(Ending.CUT_SHORT, interrupted)
+
+    def restarted(self) -> None:
+        """Take note that no more bytes are wanted: the stream is to be taken up again."""
+        self._end(Ending.RESTARTED)
+
+    def interrupted(self, reason: str, *, attempts: int = 0) -> StreamInterrupted:
+        """The exception for a stream that was cut short here.
+
+        Parameters:
+            reason: How it was, in words.
+            attempts: How many attempts to take it up again have failed.
+        """
         items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
         return StreamInterrupted(
             f"the stream was cut short after {items}: {reason}",
@@ -210,7 +238,12 @@ class ItemReader(Iterable[T]):
             response=self._response,
             items_received=self.items_received,
             last_event_id=self.last_event_id,
+            attempts=attempts,
         )
+
+    def _end(self, how: Ending, cause: StreamInterrupted | None = None) -> None:
+        had_events = self._events_read > self._events_before
+        self.ended = Ended(how, cause, had_events=had_events, retry=self._parser.retry)
 
     def _item(self, frame: Frame) -> Any:
         """What becomes of a frame: an item, `SKIPPED`, or the end of the stream."""
@@ -222,7 +255,7 @@ class ItemReader(Iterable[T]):
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
         event = self._event(frame)
         if event.data == self._plan.terminator or (self._plan.is_end is not None and self._plan.is_end(event)):
-            self.is_finished = True
+            self._end(Ending.FINISHED)
             return SKIPPED
         try:
             return self._plan.decode(event)

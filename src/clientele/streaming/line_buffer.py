@@ -1,7 +1,7 @@
 """The lines in bytes that arrive in pieces; what all formats that are made of lines are read with.
 
-Each byte is looked at a fixed number of times however the stream is cut: a piece without a line end is put aside as it
-is, and the pieces of a line are joined once, when its end arrives.
+Each byte is looked at a fixed number of times however the stream is cut: a piece without a line end is put aside in one
+growing buffer, which takes no more room than the line, however small the pieces are.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ class LineBuffer:
         carriage_returns: Whether CR and CRLF end a line as LF does. A line ends with its CR then; a LF that turns out
             to follow, in the same piece or the next, is swallowed, so that no line waits for a byte that may never
             come.
-
-    Attributes:
-        rest_size: The size of the unfinished line, in bytes.
-        rest_start: Its first bytes, at most six.
     """
 
     def __init__(self, *, carriage_returns: bool) -> None:
-        self.rest_size = 0
-        self.rest_start = b""
         self._carriage_returns = carriage_returns
         self._start: bytes | None = b""  # what may become a byte order mark; None once that is settled
         self._skip_line_feed = False  # the last piece ended with CR
-        self._rest: list[bytes] = []
+        self._rest = bytearray()
+
+    @property
+    def rest_size(self) -> int:
+        """The size of the unfinished line, in bytes."""
+        return len(self._rest)
+
+    @property
+    def rest_start(self) -> bytes:
+        """Its first bytes, at most six."""
+        return bytes(self._rest[:_START_SIZE])
 
     @property
     def is_empty(self) -> bool:
@@ -54,19 +58,14 @@ class LineBuffer:
                 data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = data.split(b"\n")
         if lines and self._rest:
-            self._rest.append(lines[0])
+            self._rest += lines[0]
             lines[0] = self.take_rest()
-        if rest:
-            self._rest.append(rest)
-            self.rest_size += len(rest)
-            self.rest_start = (self.rest_start + rest[:_START_SIZE])[:_START_SIZE]
+        self._rest += rest
         return lines
 
     def take_rest(self) -> bytes:
         """Take the unfinished line out, `b""` where there is none."""
-        rest = (self._start or b"") + b"".join(self._rest)
+        rest = self._start or bytes(self._rest)
         self._start = None
         self._rest.clear()
-        self.rest_size = 0
-        self.rest_start = b""
         return rest

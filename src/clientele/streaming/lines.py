@@ -49,6 +49,7 @@ class LineParser:
     """
 
     last_event_id = ""
+    retry: int | None = None
     _carriage_returns = True
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, encoding: str = "utf-8") -> None:
@@ -139,11 +140,11 @@ class JSONDocumentParser:
     """
 
     last_event_id = ""
+    retry: int | None = None
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._document = bytearray()
 
     def receive(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes; they complete nothing.
@@ -151,14 +152,13 @@ class JSONDocumentParser:
         Raises:
             OversizedEvent: The document is larger than `max_event_size`.
         """
-        self._pieces.append(data)
-        self._size += len(data)
-        check_size(self._size, self._max_event_size)
+        self._document += data
+        check_size(len(self._document), self._max_event_size)
         yield from ()
 
     def end(self) -> Iterator[bytes]:
         """The stream has ended; yield the document, if there is one."""
-        document = b"".join(self._pieces).removeprefix(codecs.BOM_UTF8).strip(_JSON_SPACE)
+        document = bytes(self._document).removeprefix(codecs.BOM_UTF8).strip(_JSON_SPACE)
         if document:
             yield document
 
@@ -176,11 +176,11 @@ class JSONSequenceParser:
     """
 
     last_event_id = ""
+    retry: int | None = None
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self._text: list[bytes] = []  # the pieces of the unfinished text
-        self._size = 0
+        self._text = bytearray()  # the unfinished text
         self._follows_separator = False
         self._depth = 0
         self._in_string = False
@@ -203,9 +203,8 @@ class JSONSequenceParser:
 
     def end(self) -> Iterator[bytes | BrokenText]:
         """The stream has ended, or the text has, by a record separator; yield what was not finished."""
-        rest = b"".join(self._text)
         is_closed = self._depth == 0 and not self._in_string
-        yield from self._finish(is_whole=is_closed and rest.endswith(_ENDS_OF_WHOLE_TEXTS))
+        yield from self._finish(is_whole=is_closed and self._text.endswith(_ENDS_OF_WHOLE_TEXTS))
 
     def _read(self, data: bytes) -> Iterator[bytes | BrokenText]:
         start = 0
@@ -216,14 +215,13 @@ class JSONSequenceParser:
         self._keep(data[start:])
 
     def _keep(self, piece: bytes) -> None:
-        self._text.append(piece)
-        self._size += len(piece)
-        check_size(self._size, self._max_event_size)
+        self._text += piece
+        check_size(len(self._text), self._max_event_size)
 
     def _finish(self, *, is_whole: bool) -> Iterator[bytes | BrokenText]:
-        text = b"".join(self._text).strip(_JSON_SPACE)
+        text = bytes(self._text).strip(_JSON_SPACE)
         self._text.clear()
-        self._size = self._depth = 0
+        self._depth = 0
         self._in_string = self._is_escaped = False
         if text:
             yield text if is_whole and self._follows_separator else BrokenText(text)

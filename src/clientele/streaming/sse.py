@@ -126,9 +126,10 @@ class EventStreamParser:
     Parameters:
         max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
             (comments, unknown fields) does not count, but no line of it may be longer either.
+        last_event_id: The last event id at the start, which a stream that is taken up again has.
 
     Attributes:
-        last_event_id: The latest `id` of a finished event, `""` before the first.
+        last_event_id: The latest `id` of a finished event, before the first the one at the start.
         retry: The latest reconnection time that the stream has set, in milliseconds, `None` before the first.
 
         >>> parser = EventStreamParser()
@@ -138,14 +139,14 @@ class EventStreamParser:
         [b'Hello']
     """
 
-    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
+    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, last_event_id: str = "") -> None:
         self._max_event_size = max_event_size
-        self.last_event_id = ""
+        self.last_event_id = last_event_id
         self.retry: int | None = None
         self._lines = LineBuffer(carriage_returns=True)
-        self._data: list[bytes] = []
+        self._data: bytes | bytearray | None = None  # lists of lines would take many times the room of short ones
         self._event = b""
-        self._id = ""
+        self._id = last_event_id
         self._event_retry: int | None = None
         self._event_size = 0
         self._is_between_events = False  # at the start a byte order mark may come
@@ -202,7 +203,7 @@ class EventStreamParser:
         if line[:6] == b"data: ":
             self._event_size += len(line)
             check_size(self._event_size, self._max_event_size)
-            self._data.append(line[6:])
+            self._add_data(line[6:])
             return None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -212,7 +213,7 @@ class EventStreamParser:
         self._event_size += len(line)
         check_size(self._event_size, self._max_event_size)
         if name == b"data":
-            self._data.append(value)
+            self._add_data(value)
         elif name == b"event":
             self._event = value
         elif name == b"id":
@@ -225,15 +226,24 @@ class EventStreamParser:
     def _finish_event(self) -> ServerSentEvent[bytes] | None:
         self.last_event_id = self._id
         event = None
-        if self._data:
+        if self._data is not None:
             event = ServerSentEvent(
-                b"\n".join(self._data), _text(self._event) or "message", self.last_event_id, self._event_retry
+                bytes(self._data), _text(self._event) or "message", self.last_event_id, self._event_retry
             )
         self._reset_event()
         return event
 
+    def _add_data(self, line: bytes) -> None:
+        if self._data is None:
+            self._data = line
+            return
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        self._data += b"\n"
+        self._data += line
+
     def _reset_event(self) -> None:
-        self._data = []
+        self._data = None
         self._event = b""
         self._event_retry = None
         self._event_size = 0

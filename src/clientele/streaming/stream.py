@@ -1,29 +1,88 @@
 """Streams: the iterators that callers hold, and the only streaming code that performs I/O.
 
-What decides is elsewhere and without I/O (`items.py`, `sse.py`); a stream moves bytes from its body to its reader and
-waits. The synchronous and the asynchronous one stand side by side and do the same.
+What decides is elsewhere and without I/O (`items.py`, `sse.py`, `reconnect.py`); a stream moves bytes from its body to
+its reader and waits. The synchronous and the asynchronous one stand side by side and do the same.
 
 A stream owns its response. However it is left (read to its end, broken out of, failed, cancelled, closed, dropped),
-the connection goes back to the pool if the response had ended, and is closed if it had not.
+the connection goes back to the pool if the response had ended, and is closed if it had not. One that is taken up again
+has one response after another, and a reader for each, which carries on where the one before it stopped.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
+import anyio
 import httpx2
 
-from ..exceptions import reason
+from ..exceptions import APIException
 from .body import AsyncBody, Body
 from .items import ItemReader
+from .opening import Opening
+from .reconnect import Ended, Ending, Outcome, Reconnect, Resumption
 
 T = TypeVar("T")
+Opened: TypeAlias = tuple[Body, ItemReader[T]]
+AsyncOpened: TypeAlias = tuple[AsyncBody, ItemReader[T]]
 
 
-class Stream(Iterator[T], Generic[T]):
+class _Progress(Generic[T]):
+    """How far a stream has come, through however many responses, and what follows when one ends.
+
+    Attributes:
+        reconnects: How many times the stream has been taken up again.
+    """
+
+    def __init__(self, reader: ItemReader[T], policy: Reconnect | None) -> None:
+        self.reconnects = 0
+        self._reader = reader
+        self._resumption = Resumption(policy)
+        self._is_closed = False
+        self._is_resuming = False
+        self._is_restarting = False  # while it is being taken up again; before that the body is closed
+
+    @property
+    def last_event_id(self) -> str:
+        """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
+        return self._reader.last_event_id
+
+    def _delay_after(self, ended: Ended) -> float | None:
+        """How long to wait before the stream is taken up again, in seconds; `None` if it has come to its end.
+
+        Raises:
+            APIException: It is not taken up again.
+        """
+        step = self._resumption.after(ended)
+        if step is Outcome.END:
+            return None
+        if step is Outcome.RAISE:
+            raise self._last_error(ended)
+        self._resumption.announce(ended, step.delay, self.last_event_id)
+        return step.delay
+
+    def _last_error(self, ended: Ended) -> APIException:
+        assert ended.cause is not None
+        attempts = self._resumption.attempts
+        if not attempts:
+            return ended.cause
+        if ended.how is Ending.REFUSED:
+            ended.cause.add_note(f"The stream was to be taken up again, after {self._reader.items_received} items.")
+            return ended.cause
+        failures = "1 attempt to take it up again failed" if attempts == 1 else f"{attempts} attempts failed, the last"
+        error = self._reader.interrupted(f"{failures}: {ended.cause.message}", attempts=attempts)
+        error.__cause__ = ended.cause
+        return error
+
+    def _check_resumable(self) -> None:
+        if self._resumption.policy is None:
+            raise RuntimeError("only a stream that may be taken up again can be restarted; declare it with reconnect=")
+
+
+class Stream(_Progress[T], Iterator[T]):
     """The items of a streaming response, as the server sends them.
 
     An iterator, and a context manager that closes it. It need not be closed: a stream that was read to its end, or that
@@ -33,55 +92,89 @@ class Stream(Iterator[T], Generic[T]):
             for event in events:
                 ...
 
-    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for,
-    `StreamDecodeError` where an event is not of the declared type, `EventTooLarge` where one is too large, and what an
-    `event_map` says; each after the items before it, and each closes the stream. A closed stream has no more items.
+    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for, and
+    with `reconnect` only where it could not be taken up again; `StreamDecodeError` where an event is not of the
+    declared type, `EventTooLarge` where one is too large, and what an `event_map` says; each after the items before it,
+    and each closes the stream. A closed stream has no more items.
+
+    Attributes:
+        reconnects: How many times the stream has been taken up again.
     """
 
-    def __init__(self, body: Body, reader: ItemReader[T]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        reader: ItemReader[T],
+        open_again: Callable[[ItemReader[T]], Opened[T]],
+        policy: Reconnect | None = None,
+    ) -> None:
+        super().__init__(reader, policy)
         self._body = body
-        self._reader = reader
-        weakref.finalize(self, body.close)
+        self._finalizer = weakref.finalize(self, body.close)
+        self._open_again = open_again
+        self._changed = threading.Condition()
 
     @property
     def response(self) -> httpx2.Response:
-        """The response, its status and headers."""
+        """The response, its status and headers; the latest, if the stream was taken up again."""
         return self._body.response
-
-    @property
-    def last_event_id(self) -> str:
-        """The id of the last event that was read, `""` before the first that has one."""
-        return self._reader.last_event_id
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        body, reader = self._body, self._reader
-        if body.is_waiting:
+        if self._body.is_waiting or self._is_resuming:
             raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
         try:
-            while not body.is_closed:
+            while not self._is_closed:
+                body, reader = self._body, self._reader
                 for item in reader.items:
                     return item
-                if reader.is_finished:
-                    body.finish()
-                    break
-                try:
-                    reader.receive(body.read())
-                except StopIteration:
-                    reader.end()
-                except (httpx2.RequestError, httpx2.StreamError) as error:
-                    if not body.is_closed:  # otherwise another thread closed it, which is no error
-                        raise reader.interrupted(reason(error, self.response.request)) from error
+                if reader.ended is not None:
+                    self._go_on(reader.ended)
+                elif body.is_closed:
+                    reader.restarted()
+                else:
+                    try:
+                        reader.receive(body.read())
+                    except StopIteration:
+                        if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
+                            reader.end()
+                    except (httpx2.RequestError, httpx2.StreamError) as error:
+                        if not body.is_closed:
+                            reader.cut_short(error)
         except BaseException:
             self.close()
             raise
         self.close()
         raise StopIteration
 
+    def restart(self) -> None:
+        """Drop the connection, and take the stream up again at once: iterating goes on with another.
+
+        Safe from another thread while the iteration waits. What has come whole is yielded first. Over HTTP/2 the
+        waiting ends with the next bytes of the connection. A closed stream stays closed.
+
+        Raises:
+            RuntimeError: The stream was declared without `reconnect`.
+        """
+        self._check_resumable()
+        with self._changed:
+            if self._is_resuming:
+                self._is_restarting = True
+                self._changed.notify_all()
+            else:
+                self._body.close()
+
     def close(self) -> None:
-        """Close the stream and its response. Closing it again does nothing."""
+        """Close the stream and its response. Closing it again does nothing.
+
+        Safe from another thread while the iteration waits, which ends it; over HTTP/2 with the next bytes of the
+        connection.
+        """
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
         self._body.close()
 
     def __enter__(self) -> Self:
@@ -92,59 +185,141 @@ class Stream(Iterator[T], Generic[T]):
     ) -> None:
         self.close()
 
+    def _go_on(self, ended: Ended) -> None:
+        """The response has ended: come to the end, take the stream up again, or raise."""
+        with self._changed:
+            self._is_resuming = True
+            self._is_restarting = self._body.is_closed
+        try:
+            delay = self._delay_after(ended)
+            if delay is None:
+                self._body.finish()
+                self._is_closed = True
+                return
+            self._body.close()
+            while not self._is_closed:
+                self._wait(delay)
+                failed = self._attempt()
+                if failed is None:
+                    return
+                delay = self._delay_after(failed) or 0.0
+        finally:
+            self._is_resuming = False
 
-class AsyncStream(AsyncIterator[T], Generic[T]):
+    def _wait(self, delay: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or self._is_restarting, delay)
+            self._is_restarting = False
+
+    def _attempt(self) -> Ended | None:
+        """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
+        opening = Opening(lambda: self._open_again(self._reader), close_it=_close_opened, notify=self._notify)
+        with opening, self._changed:
+            self._changed.wait_for(lambda: opening.is_done or self._is_closed or self._is_restarting)
+            if self._is_closed:
+                return None
+            if self._is_restarting:
+                return Ended(Ending.RESTARTED)
+            try:
+                self._attach(*opening.take())
+            except APIException as error:
+                return Ended.before_stream(error)
+            return None
+
+    def _attach(self, body: Body, reader: ItemReader[T]) -> None:
+        self._finalizer.detach()
+        self._body, self._reader = body, reader
+        self._finalizer = weakref.finalize(self, body.close)
+        self.reconnects += 1
+        self._is_resuming = False
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class AsyncStream(_Progress[T], AsyncIterator[T]):
     """The asynchronous twin of `Stream`.
 
-    async with await stream_events() as events:
-        async for event in events:
-            ...
+        async with await stream_events() as events:
+            async for event in events:
+                ...
+
+    Attributes:
+        reconnects: How many times the stream has been taken up again.
     """
 
-    def __init__(self, body: AsyncBody, reader: ItemReader[T]) -> None:
+    def __init__(
+        self,
+        body: AsyncBody,
+        reader: ItemReader[T],
+        open_again: Callable[[ItemReader[T]], Awaitable[AsyncOpened[T]]],
+        policy: Reconnect | None = None,
+    ) -> None:
+        super().__init__(reader, policy)
         self._body = body
-        self._reader = reader
-        weakref.finalize(self, body.close_soon)
+        self._finalizer = weakref.finalize(self, body.close_soon)
+        self._open_again = open_again
+        self._scope: anyio.CancelScope | None = None  # of what is waited for while it is taken up again
 
     @property
     def response(self) -> httpx2.Response:
-        """The response, its status and headers."""
+        """The response, its status and headers; the latest, if the stream was taken up again."""
         return self._body.response
-
-    @property
-    def last_event_id(self) -> str:
-        """The id of the last event that was read, `""` before the first that has one."""
-        return self._reader.last_event_id
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        body, reader = self._body, self._reader
-        if body.is_waiting:
+        if self._body.is_waiting or self._is_resuming:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         try:
-            while not body.is_closed:
+            while not self._is_closed:
+                body, reader = self._body, self._reader
                 for item in reader.items:
                     return item
-                if reader.is_finished:
-                    await body.finish()
-                    break
-                try:
-                    reader.receive(await body.read())
-                except StopAsyncIteration:
-                    reader.end()
-                except (httpx2.RequestError, httpx2.StreamError) as error:
-                    if not body.is_closed:  # otherwise another task closed it, which is no error
-                        raise reader.interrupted(reason(error, self.response.request)) from error
+                if reader.ended is not None:
+                    await self._go_on(reader.ended)
+                elif body.is_closed:
+                    reader.restarted()
+                else:
+                    try:
+                        reader.receive(await body.read())
+                    except StopAsyncIteration:
+                        if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
+                            reader.end()
+                    except (httpx2.RequestError, httpx2.StreamError) as error:
+                        if not body.is_closed:
+                            reader.cut_short(error)
         except BaseException:
             await self.aclose()
             raise
         await self.aclose()
         raise StopAsyncIteration
 
+    def restart(self) -> None:
+        """Drop the connection, and take the stream up again at once: iterating goes on with another.
+
+        Safe from another task while the iteration waits. What has come whole is yielded first. A closed stream stays
+        closed.
+
+        Raises:
+            RuntimeError: The stream was declared without `reconnect`.
+        """
+        self._check_resumable()
+        if self._is_resuming:
+            self._is_restarting = True
+            self._wake()
+        else:
+            self._body.close_soon()
+
     async def aclose(self) -> None:
-        """Close the stream and its response. Closing it again does nothing."""
+        """Close the stream and its response. Closing it again does nothing.
+
+        Safe from another task while the iteration waits, which ends it.
+        """
+        self._is_closed = True
+        self._wake()
         await self._body.aclose()
 
     async def __aenter__(self) -> Self:
@@ -154,3 +329,58 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _go_on(self, ended: Ended) -> None:
+        """The response has ended: come to the end, take the stream up again, or raise."""
+        self._is_resuming = True
+        self._is_restarting = self._body.is_closed
+        try:
+            delay = self._delay_after(ended)
+            if delay is None:
+                await self._body.finish()
+                self._is_closed = True
+                return
+            await self._body.aclose()
+            while not self._is_closed:
+                await self._wait(delay)
+                failed = await self._attempt()
+                if failed is None:
+                    return
+                delay = self._delay_after(failed) or 0.0
+        finally:
+            self._is_resuming = False
+
+    async def _wait(self, delay: float) -> None:
+        with anyio.move_on_after(delay) as self._scope:
+            if not (self._is_closed or self._is_restarting):
+                await anyio.sleep_forever()
+        self._scope = None
+        self._is_restarting = False
+
+    async def _attempt(self) -> Ended | None:
+        """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
+        with anyio.CancelScope() as self._scope:
+            if self._is_closed:
+                return None
+            try:
+                self._attach(*await self._open_again(self._reader))
+            except APIException as error:
+                return Ended.before_stream(error)
+            return None
+        return Ended(Ending.RESTARTED)
+
+    def _attach(self, body: AsyncBody, reader: ItemReader[T]) -> None:
+        self._finalizer.detach()
+        self._body, self._reader = body, reader
+        self._finalizer = weakref.finalize(self, body.close_soon)
+        self.reconnects += 1
+        self._is_resuming = False
+
+    def _wake(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+def _close_opened(opened: Opened[T]) -> None:
+    body, _ = opened
+    body.close()

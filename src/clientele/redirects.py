@@ -1,0 +1,105 @@
+"""What httpx2 leaves open where it follows redirects, as event hooks of its clients.
+
+- A request from https to http is refused: everybody on the way could read along.
+- Credentials stay with the origin that they were given for. httpx2 sees to `Authorization`; here it is every header
+  whose name says that its value is a secret, and cookies that were given for no domain.
+- The body of a redirect in place of a stream is not read: a stream has no timeout that could end it.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar
+from typing import Any
+
+import httpx2
+
+from .exceptions import is_secret, printable_url
+
+IS_STREAM = "clientele.is_stream"
+"""The extension of a request for a stream."""
+
+_ORIGIN = "clientele.origin"
+
+
+class InsecureRedirect(httpx2.RequestError):
+    """A redirect leads from https to http."""
+
+
+class RedirectGuard:
+    """The event hooks of one client.
+
+    Parameters:
+        cookies: The client's cookies.
+    """
+
+    def __init__(self, cookies: CookieJar) -> None:
+        self._cookies = cookies
+
+    def hooks(self) -> dict[str, list[Any]]:
+        """Those of a synchronous client."""
+        return {"request": [self._keep_credentials], "response": [self._check]}
+
+    def async_hooks(self) -> dict[str, list[Any]]:
+        """Those of an asynchronous client."""
+        return {"request": [self._akeep_credentials], "response": [self._acheck]}
+
+    def _keep_credentials(self, request: httpx2.Request) -> None:
+        if request.url.is_relative_url:  # which httpx2 says when it is sent
+            return
+        origin = request.extensions.setdefault(_ORIGIN, request.url.origin)
+        if request.url.origin == origin or _is_upgrade(origin, request.url.origin):
+            return
+        for name in [name for name in request.headers if is_secret(name)]:
+            del request.headers[name]
+        cookies = httpx2.Cookies()
+        for cookie in self._cookies:
+            if cookie.domain:
+                cookies.jar.set_cookie(cookie)
+        cookies.set_cookie_header(request)
+
+    async def _akeep_credentials(self, request: httpx2.Request) -> None:
+        self._keep_credentials(request)
+
+    def _check(self, response: httpx2.Response) -> None:
+        if _is_unread_redirect(response):
+            response.close()
+            _empty(response)
+
+    async def _acheck(self, response: httpx2.Response) -> None:
+        if _is_unread_redirect(response):
+            await response.aclose()
+            _empty(response)
+
+
+def _is_upgrade(origin: httpx2.Origin, other: httpx2.Origin) -> bool:
+    """Whether it is the same host, by https now."""
+    ports = (origin.scheme, origin.port, other.scheme, other.port)
+    return origin.host == other.host and ports == ("http", 80, "https", 443)
+
+
+def _is_unread_redirect(response: httpx2.Response) -> bool:
+    """Whether it is a redirect whose body is not to be read.
+
+    Raises:
+        InsecureRedirect: It leads from https to http.
+    """
+    if not response.has_redirect_location:
+        return False
+    request = response.request
+    try:
+        target = request.url.join(response.headers["Location"])
+    except httpx2.InvalidURL:  # httpx2 says so when it follows it
+        return False
+    if (request.url.scheme, target.scheme) == ("https", "http"):
+        raise InsecureRedirect(
+            f"the server redirects to {printable_url(target)}, where everybody on the way could read along; "
+            "if the call is to go there, give that address itself",
+            request=request,
+        )
+    return IS_STREAM in request.extensions
+
+
+def _empty(response: httpx2.Response) -> None:
+    """Let httpx2 read a closed response as if its body were empty."""
+    response.is_closed = False
+    response.stream = httpx2.ByteStream(b"")

@@ -1,0 +1,39 @@
+"""The command: `python -m tests.chaos [--cuts N] [--seed N] [--reader NAME]`, from the root of the project."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+
+from tests.chaos.run import READERS, account_of
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Cut streams at random, in every way.")
+    parser.add_argument("--cuts", type=int, default=2000, help="how often each stream is cut (default 2000)")
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="to replay a run (default random)")
+    parser.add_argument("--reader", choices=READERS, action="append", help="default: all of them")
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    is_right = True
+    for reader in arguments.reader or READERS:
+        began = time.perf_counter()
+        account = account_of(reader, cuts=arguments.cuts, seed=arguments.seed)
+        seconds = time.perf_counter() - began
+        is_right = is_right and account.wrong is None
+        verdict = f"{account.events} events, each once and in order" if account.wrong is None else "WRONG EVENTS"
+        print(f"{reader}: {account.cuts} cuts, {account.reconnects} reconnects, {verdict}, {seconds:.0f} s")
+        for name, number in sorted(account.done.items()):
+            print(f"    {number:5} {name.replace('_', ' ')}")
+        if account.wrong is not None:
+            print(
+                f"  came: {account.wrong}\n  replay: python -m tests.chaos --cuts {arguments.cuts} "
+                f"--seed {arguments.seed} --reader {reader!r}"
+            )
+    return 0 if is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""A stream that is cut at random, in every way, yields every event once and in order. `make chaos` runs longer."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from tests.chaos.run import READERS, account_of
+
+CUTS = 60
+SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(2**32))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_event_comes_once_and_in_order(reader):
+    account = account_of(reader, cuts=CUTS, seed=SEED)
+    assert account.wrong is None, f"replay with CHAOS_SEED={SEED}"
+    assert account.cuts == CUTS
+    assert account.reconnects >= CUTS - sum(account.done[name] for name in account.done if "head" in name) - 1

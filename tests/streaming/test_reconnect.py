@@ -1,0 +1,684 @@
+"""Streams that are taken up again, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, answer, chunk, events
+from tests.sides import RUNNERS
+
+from clientele import api
+
+AT_ONCE = api.Reconnect(initial_delay=0, max_delay=0)
+NEVER = api.Reconnect(initial_delay=10_000, max_delay=10_000)
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def in_turn(*answers: Handler | bytes) -> Handler:
+    """Answer one request after another, and say 204 when there is nothing left."""
+    left = list(answers)
+
+    async def handle(connection: Connection) -> None:
+        each = left.pop(0) if left else NO_CONTENT
+        if isinstance(each, bytes):
+            await connection.send(each)
+        else:
+            await each(connection)
+
+    return handle
+
+
+def numbered(*numbers: int) -> bytes:
+    return EVENT_STREAM + b"".join(chunk(f"id: {each}\ndata: {each}\n\n".encode()) for each in numbers)
+
+
+def then(data: bytes, leave: Callable[[Connection], Awaitable[None]]) -> Handler:
+    async def handle(connection: Connection) -> None:
+        await connection.send(data)
+        await leave(connection)
+
+    return handle
+
+
+async def close(connection: Connection) -> None:
+    connection.close()
+
+
+async def reset(connection: Connection) -> None:
+    connection.reset()
+
+
+async def stall(connection: Connection) -> None:
+    await connection.until_client_closes()
+
+
+async def break_chunk(connection: Connection) -> None:
+    await connection.send(b"not a number\r\n")
+    connection.close()
+
+
+async def end(connection: Connection) -> None:
+    await connection.send(END)
+
+
+def ids_sent(server) -> list[str | None]:
+    return [request.header("Last-Event-ID") for request in server.requests]
+
+
+@pytest.mark.parametrize("leave", [close, reset, stall, break_chunk, end])
+def test_a_stream_is_taken_up_where_it_was(side, serve, leave):
+    server = serve(in_turn(then(numbered(1, 2), leave), then(numbered(3), leave)))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, idle_timeout=0.2)
+    assert reading.error is None
+    assert reading.items == [1, 2, 3]
+    assert ids_sent(server) == [None, "2", "3"]
+    assert reading.stream.reconnects == 2
+    server.wait_until(lambda: server.open_connections <= 1)  # the last one is kept for the next call
+
+
+def test_what_was_cut_is_dropped_and_asked_for_again(side, serve):
+    cut = EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n")
+    server = serve(in_turn(then(cut, close), numbered(2) + END))
+    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2]
+    assert ids_sent(server) == [None, "1", "2"]
+
+
+def test_a_line_that_was_cut_is_dropped(side, serve):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/jsonl\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = serve(in_turn(then(head + chunk(b"1\n2\n34"), close), head + chunk(b"5\n6") + END))
+    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2, 5, 6]
+
+
+def test_the_same_request_is_sent_again(serve):
+    server = serve(in_turn(numbered(1) + END))
+    client = api.APIClient(server.url, headers={"X-Client": "a"}, params={"key": "k"})
+
+    @client.post("/{room}", streaming_response=True, reconnect=AT_ONCE)
+    def stream(room: str, data: dict[str, int], page: int, *, result: Iterator[int]) -> Iterator[int]:
+        return result
+
+    assert list(stream("hall", {"n": 5}, 7)) == [1]
+    first, second = server.requests
+    assert (first.method, first.target, first.body) == ("POST", "/hall?key=k&page=7", b'{"n":5}')
+    assert (second.method, second.target, second.body) == (first.method, first.target, first.body)
+    assert [each for each in second.headers if each[0] != "Last-Event-ID"] == first.headers
+
+
+def test_true_stands_for_the_defaults(serve):
+    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 0\ndata: 1\n\n") + END))
+
+    @api.APIClient(server.url).get("/", streaming_response=True, reconnect=True)
+    def stream(*, result: Iterator[int]) -> Iterator[int]:
+        return result
+
+    assert list(stream()) == [1]
+    assert len(server.requests) == 2
+
+
+def test_without_it_the_end_of_the_body_is_the_end(side, serve):
+    server = serve(in_turn(numbered(1) + END, numbered(2) + END))
+    reading = side.read(api.APIClient(server.url), int)
+    assert reading.items == [1]
+    assert reading.stream.reconnects == 0
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("leave", [close, reset, break_chunk])
+def test_without_it_a_stream_cut_short_says_how_far_it_came(side, serve, leave):
+    reading = side.read(api.APIClient(serve(then(numbered(1, 2), leave)).url), int)
+    assert reading.items == [1, 2]
+    assert isinstance(reading.error, api.StreamInterrupted)
+    assert (reading.error.items_received, reading.error.last_event_id, reading.error.attempts) == (2, "2", 0)
+
+
+def test_without_it_a_body_shorter_than_its_content_length_is_cut_short(side, serve):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n"
+    reading = side.read(api.APIClient(serve(then(head + b"id: 7\ndata: 1\n\n", close)).url), int)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.StreamInterrupted)
+    assert reading.error.last_event_id == "7"
+
+
+def test_until_ends_the_stream_for_good(side, serve):
+    server = serve(in_turn(numbered(1) + END, EVENT_STREAM + chunk(b"data: 2\n\ndata: [DONE]\n\n") + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, until="[DONE]")
+    assert (reading.items, reading.error) == ([1, 2], None)
+    assert len(server.requests) == 2
+
+
+def test_204_ends_the_stream_though_until_was_not_seen(side, serve):
+    server = serve(in_turn(numbered(1) + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, until="[DONE]")
+    assert (reading.items, reading.error) == ([1], None)
+    assert len(server.requests) == 2
+
+
+def test_a_single_document_is_no_stream_to_take_up_again(side, serve):
+    server = serve(in_turn(answer(b"5")))
+    client = api.APIClient(server.url, headers={"Accept": "application/json, text/event-stream"})
+    assert side.read(client, int, reconnect=AT_ONCE).items == [5]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", ["408 Request Timeout", "429 Too Many Requests", "500 Oh", "503 Busy"])
+def test_a_server_that_is_not_available_is_tried_again(side, serve, status):
+    busy = answer(b"busy", status=status)
+    server = serve(in_turn(numbered(1) + END, busy, busy, numbered(2) + END))
+    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2]
+    assert ids_sent(server) == [None, "1", "1", "1", "2"]
+
+
+def test_a_server_that_refuses_is_not(side, serve):
+    server = serve(in_turn(numbered(1) + END, answer(b"gone", status="410 Gone")))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.HTTPStatusError)
+    assert reading.error.response.text == "gone"
+    assert reading.error.__notes__ == ["The stream was to be taken up again, after 1 items."]
+    assert len(server.requests) == 2
+
+
+def test_another_content_type_is_not(side, serve):
+    server = serve(in_turn(numbered(1) + END, answer(b"<html>", content_type="text/html")))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert len(server.requests) == 2
+
+
+def test_after_so_many_failures_in_a_row_the_stream_says_so(side, serve):
+    policy = api.Reconnect(initial_delay=0, max_delay=0, max_attempts=3)
+    busy = answer(b"", status="503 Service Unavailable")
+    server = serve(in_turn(numbered(1, 2) + END, busy, then(EVENT_STREAM, close), then(b"", close), numbered(3)))
+    reading = side.read(api.APIClient(server.url), int, reconnect=policy)
+    assert reading.items == [1, 2]
+    assert isinstance(reading.error, api.StreamInterrupted)
+    assert (reading.error.attempts, reading.error.items_received, reading.error.last_event_id) == (3, 2, "2")
+    assert isinstance(reading.error.__cause__, api.TransportError)
+    assert "after 2 items: 3 attempts failed, the last: the server broke off" in str(reading.error)
+    assert str(reading.error).count(server.url) == 1
+    assert len(server.requests) == 4
+
+
+def test_a_server_that_is_gone_is_tried_as_often(side, serve):
+    gone = f"http://127.0.0.1:{unused_port()}/"
+    policy = api.Reconnect(initial_delay=0, max_delay=0, max_attempts=2)
+    moved = answer(b"", status="307 Moved", headers=f"Location: {gone}\r\n")
+    server = serve(in_turn(numbered(1) + END, moved, moved))
+    reading = side.read(api.APIClient(server.url), int, reconnect=policy)
+    assert isinstance(reading.error, api.StreamInterrupted)
+    assert reading.error.attempts == 2
+    assert isinstance(reading.error.__cause__, api.TransportError)
+    assert isinstance(reading.error.__cause__.__cause__, httpx2.ConnectError)
+    assert len(server.requests) == 3
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("first", [b"", answer(b"", status="503 Busy")])
+def test_the_first_connection_is_not_tried_again(side, serve, first):
+    server = serve(in_turn(then(first, close), numbered(1)))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert isinstance(reading.error, api.TransportError | api.HTTPStatusError)
+    assert reading.stream is None
+    assert len(server.requests) == 1
+
+
+def test_a_body_that_can_be_sent_once_only_is_refused_at_the_call(serve):
+    server = serve(in_turn())
+    client = api.APIClient(server.url)
+
+    @client.post("/", streaming_response=True, reconnect=True)
+    def stream(data: Iterator[bytes], *, result: Iterator[int]) -> Iterator[int]:
+        return result
+
+    with pytest.raises(TypeError, match=r"stream\(\): data is of type list_iterator and can be sent once only"):
+        stream(iter([b"a"]))
+    with pytest.raises(TypeError, match="pass bytes or text"):
+        client.stream("POST", "/", int, data=iter([b"a"]), reconnect=True)
+    assert server.requests == []
+
+
+def test_auth_is_worked_out_anew_each_time(serve):
+    class Fresh(httpx2.Auth):
+        number = 0
+
+        def auth_flow(self, request):
+            self.number += 1
+            request.headers["Authorization"] = f"Bearer {self.number}"
+            yield request
+
+    server = serve(in_turn(numbered(1) + END))
+    with api.APIClient(server.url, auth=Fresh()).stream("GET", "/", int, reconnect=AT_ONCE) as stream:
+        assert list(stream) == [1]
+    assert [request.header("Authorization") for request in server.requests] == ["Bearer 1", "Bearer 2"]
+
+
+def test_redirects_are_followed_anew_and_take_no_credentials_to_another_origin(side, serve):
+    other = serve(in_turn(numbered(1) + END))
+    moved = answer(b"", status="307 Moved", headers=f"Location: {other.url}\r\n")
+    server = serve(in_turn(moved, moved))
+    secrets = {"X-Api-Key": "s", "Proxy-Authorization": "s", "X-Trace": "t"}
+    client = api.APIClient(server.url, headers=secrets, auth=("me", "s"), cookies={"session": "s"})
+    assert side.read(client, int, reconnect=AT_ONCE).items == [1]
+    assert len(server.requests) == len(other.requests) == 2
+    for request in server.requests:
+        assert None not in map(request.header, [*secrets, "Authorization", "Cookie"])
+    for request in other.requests:
+        assert [*map(request.header, [*secrets, "Authorization", "Cookie"])] == [None, None, "t", None, None]
+    assert ids_sent(other) == [None, "1"]
+
+
+def test_the_body_of_a_redirect_is_not_waited_for(side, serve):
+    target = serve(in_turn(numbered(1) + END))
+
+    async def redirect_without_end(connection: Connection) -> None:
+        await connection.send(
+            f"HTTP/1.1 302 Found\r\nLocation: {target.url}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        await connection.until_client_closes()
+
+    server = serve(redirect_without_end)
+    assert side.read(api.APIClient(server.url), int).items == [1]
+    server.wait_until_closed()
+
+
+def test_on_reconnect_and_the_log_tell_each_attempt(side, serve, caplog):
+    attempts: list[api.ReconnectAttempt] = []
+    policy = api.Reconnect(initial_delay=0, max_delay=0.001, max_attempts=5, on_reconnect=attempts.append)
+    server = serve(in_turn(then(numbered(1, 2), close), answer(b"", status="503 Busy"), numbered(3) + END))
+    with caplog.at_level(logging.INFO, "clientele"):
+        assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2, 3]
+    told = [(each.number, each.delay, each.last_event_id, type(each.cause)) for each in attempts]
+    assert told == [
+        (1, 0, "2", api.StreamInterrupted),
+        (2, 0, "2", api.HTTPStatusError),
+        (1, 0, "3", api.StreamInterrupted),
+    ]
+    lines = [record.getMessage() for record in caplog.records if record.name == "clientele"]
+    assert len(lines) == 3
+    assert lines[1] == f"GET {server.url}/: 503 Busy; reconnecting in 0 s (attempt 2 of 5), from event '2' on"
+
+
+def test_the_servers_retry_sets_the_wait(side, serve):
+    attempts: list[api.ReconnectAttempt] = []
+    policy = api.Reconnect(on_reconnect=attempts.append)
+    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 1\ndata: 1\n\n") + END, events("2")))
+    assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2]
+    assert [each.delay for each in attempts] == [0.001, 0.001]
+
+
+def test_what_on_reconnect_raises_ends_the_stream(side, serve):
+    def stop(attempt: api.ReconnectAttempt) -> None:
+        raise LookupError("no more")
+
+    server = serve(in_turn(numbered(1) + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=api.Reconnect(on_reconnect=stop))
+    assert reading.items == [1]
+    assert isinstance(reading.error, LookupError)
+    assert list(server.requests[1:]) == []
+
+
+@pytest.mark.parametrize("exception", [StopIteration, StopAsyncIteration])
+def test_on_reconnect_cannot_end_a_stream_in_silence(side, serve, exception):
+    def stop(attempt: api.ReconnectAttempt) -> None:
+        raise exception
+
+    server = serve(in_turn(numbered(1) + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=api.Reconnect(on_reconnect=stop))
+    assert isinstance(reading.error, RuntimeError)
+
+
+@pytest.mark.parametrize("event_id", ["a\x01b", "\ta", " a", "a ", "a\x7f"])
+def test_an_id_that_no_header_can_hold_is_kept_but_not_sent(side, serve, event_id):
+    server = serve(in_turn(EVENT_STREAM + chunk(f"id: {event_id}\ndata: 1\n\n".encode()) + END, numbered(2) + END))
+    reading = side.read(api.APIClient(server.url), api.ServerSentEvent[int], reconnect=AT_ONCE)
+    assert [(event.data, event.id) for event in reading.items] == [(1, event_id), (2, "2")]
+    assert ids_sent(server) == [None, None, "2"]
+
+
+def test_an_id_outside_ascii_is_sent_as_utf_8(side, serve):
+    server = serve(in_turn(EVENT_STREAM + chunk("id: ключ ü\ndata: 1\n\n".encode()) + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert (reading.items, reading.error) == ([1], None)
+    assert ids_sent(server)[1].encode("latin-1").decode() == "ключ ü"
+
+
+def test_an_id_that_was_reset_is_not_sent(side, serve):
+    stream = EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid\ndata: 2\n\n") + END
+    server = serve(in_turn(stream))
+    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2]
+    assert ids_sent(server) == [None, None]
+
+
+def test_the_id_lasts_from_one_connection_to_the_next(side, serve):
+    server = serve(in_turn(numbered(7) + END, EVENT_STREAM + chunk(b"data: 8\n\n") + END))
+    reading = side.read(api.APIClient(server.url), api.ServerSentEvent[int], reconnect=AT_ONCE)
+    assert [event.id for event in reading.items] == ["7", "7"]
+    assert ids_sent(server) == [None, "7", "7"]
+
+
+def test_a_stream_may_be_begun_where_an_earlier_one_was_left(side, serve):
+    server = serve(in_turn(events("1"), numbered(9) + END))
+    client = api.APIClient(server.url, headers={"Last-Event-ID": "5"})
+    reading = side.read(client, int, reconnect=AT_ONCE)
+    assert reading.items == [1, 9]
+    assert ids_sent(server) == ["5", "5", "9"]
+
+
+def test_counts_go_on_through_all_connections(side, serve):
+    server = serve(in_turn(numbered(1, 2) + END, EVENT_STREAM + chunk(b"data: 3\n\ndata: no\n\n") + END))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert isinstance(reading.error, api.StreamDecodeError)
+    assert reading.error.items_received == 3
+    assert "event 4 of the stream is not int" in str(reading.error)
+
+
+def test_only_streams_are_taken_up_again():
+    client = api.APIClient("http://localhost")
+    with pytest.raises(TypeError, match="reconnect is for streams"):
+        client.get("/", reconnect=True)
+    with pytest.raises(TypeError, match=r"reconnect is 5; it is True, False or api.Reconnect\(...\)"):
+        client.get("/", streaming_response=True, reconnect=5)  # type: ignore[call-overload]
+
+
+# Interrupting: each of these would hang, or fail, if it did not take effect.
+
+
+async def never_answer(connection: Connection) -> None:
+    await connection.until_client_closes()
+
+
+def sync_stream(server, policy: api.Reconnect) -> api.Stream[int]:
+    return api.APIClient(server.url).stream("GET", "/", int, reconnect=policy)
+
+
+@contextlib.contextmanager
+def reading_thread(stream: api.Stream[int]) -> Iterator[list[Any]]:
+    """Read a stream in another thread; after the block it must come to its end."""
+    items: list[Any] = []
+    done = threading.Event()
+
+    def read() -> None:
+        try:
+            items.extend(stream)
+        except Exception as error:
+            items.append(error)
+        done.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    yield items
+    assert done.wait(WAIT)
+
+
+class Waiting:
+    """An `on_reconnect` that says when the wait is about to begin."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
+    def policy(self, delay: float = 10_000) -> api.Reconnect:
+        return api.Reconnect(initial_delay=delay, max_delay=delay, on_reconnect=lambda attempt: self.begun.set())
+
+
+def test_closing_from_another_thread_ends_the_wait_for_bytes(serve):
+    server = serve(then(numbered(1), stall))
+    stream = sync_stream(server, AT_ONCE)
+    with reading_thread(stream) as items:
+        server.wait_until(lambda: len(server.requests) == 1)
+        stream.close()
+    assert items in ([], [1])
+    server.wait_until_closed()
+    assert len(server.requests) == 1
+
+
+def test_closing_from_another_thread_ends_the_wait_before_an_attempt(serve):
+    server, waiting = serve(then(numbered(1), close)), Waiting()
+    stream = sync_stream(server, waiting.policy())
+    with reading_thread(stream) as items:
+        assert waiting.begun.wait(WAIT)
+        stream.close()
+    assert items == [1]
+    assert len(server.requests) == 1
+
+
+def test_closing_from_another_thread_ends_an_attempt(serve):
+    server = serve(in_turn(then(numbered(1), close), never_answer))
+    stream = sync_stream(server, AT_ONCE)
+    with reading_thread(stream) as items:
+        server.wait_until(lambda: len(server.requests) == 2)
+        stream.close()
+    assert items == [1]
+
+
+def test_what_an_attempt_opens_too_late_is_closed(serve):
+    go_on = threading.Event()
+
+    async def answer_late(connection: Connection) -> None:
+        await asyncio.to_thread(go_on.wait, WAIT)
+        await connection.send(numbered(2))
+        await connection.until_client_closes()
+
+    server = serve(in_turn(then(numbered(1), close), answer_late))
+    stream = sync_stream(server, AT_ONCE)
+    with reading_thread(stream) as items:
+        server.wait_until(lambda: len(server.requests) == 2)
+        stream.close()
+    go_on.set()
+    server.wait_until_closed()
+    assert items == [1]
+
+
+def test_restarting_from_another_thread_ends_the_wait_for_bytes(serve):
+    server = serve(in_turn(then(numbered(1), stall), numbered(2) + END))
+    stream = sync_stream(server, AT_ONCE)
+    assert next(stream) == 1
+    with reading_thread(stream) as items:
+        stream.restart()
+    assert items == [2]
+    assert ids_sent(server) == [None, "1", "2"]
+    assert stream.reconnects == 2
+
+
+def test_restarting_from_another_thread_ends_the_wait_before_an_attempt(serve):
+    server, waiting = serve(in_turn(then(numbered(1), close), events("2", "end"))), Waiting()
+    stream = api.APIClient(server.url).stream("GET", "/", int, reconnect=waiting.policy(), until="end")
+    with reading_thread(stream) as items:
+        assert waiting.begun.wait(WAIT)
+        stream.restart()
+    assert items == [1, 2]
+
+
+def test_restarting_from_another_thread_ends_an_attempt(serve):
+    server = serve(in_turn(then(numbered(1), close), never_answer, numbered(2) + END))
+    stream = sync_stream(server, AT_ONCE)
+    with reading_thread(stream) as items:
+        server.wait_until(lambda: len(server.requests) == 2)
+        stream.restart()
+    assert items == [1, 2]
+    assert ids_sent(server) == [None, "1", "1", "2"]
+
+
+def test_what_had_come_whole_is_yielded_before_a_restart(serve):
+    server = serve(in_turn(then(EVENT_STREAM + chunk(b"data: 1\n\ndata: 2\n\ndata: 3"), stall), events("4")))
+    stream = sync_stream(server, AT_ONCE)
+    assert next(stream) == 1
+    stream.restart()
+    assert list(stream) == [2, 4]
+
+
+def test_a_closed_stream_stays_closed(serve):
+    server = serve(in_turn(then(numbered(1), stall)))
+    stream = sync_stream(server, AT_ONCE)
+    stream.close()
+    stream.restart()
+    assert list(stream) == []
+    assert len(server.requests) == 1
+
+
+def test_only_a_stream_that_may_be_taken_up_again_can_be_restarted(serve):
+    stream = api.APIClient(serve(then(numbered(1), stall)).url).stream("GET", "/", int)
+    with pytest.raises(RuntimeError, match="declare it with reconnect="):
+        stream.restart()
+    assert next(stream) == 1
+    stream.close()
+
+
+def test_a_second_thread_is_told_that_the_stream_is_being_read(serve):
+    server, waiting = serve(then(numbered(1), close)), Waiting()
+    stream = sync_stream(server, waiting.policy())
+    with reading_thread(stream):
+        assert waiting.begun.wait(WAIT)
+        with pytest.raises(RuntimeError, match="another thread is reading this stream"):
+            next(stream)
+        stream.close()
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+def run(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[Any]]], Any]:
+    async def limited(function: Callable[[], Awaitable[Any]]) -> Any:
+        with anyio.fail_after(WAIT):
+            return await function()
+
+    return lambda function: RUNNERS[request.param](lambda: limited(function))
+
+
+async def read(stream: AsyncIterator[int], items: list[int]) -> None:
+    async for item in stream:
+        items.append(item)
+
+
+STATES = ["bytes", "wait", "attempt"]
+
+
+def stuck(serve: Any, state: str, *later: bytes) -> tuple[Any, api.Reconnect, Callable[[], object]]:
+    """A server and a policy with which a stream waits after its first event, and what waits until it does."""
+    waiting = Waiting()
+    if state == "bytes":
+        server = serve(in_turn(then(numbered(1), stall), *later))
+        return server, AT_ONCE, lambda: server.wait_until(lambda: len(server.requests) == 1)
+    if state == "wait":
+        server = serve(in_turn(then(numbered(1), close), *later))
+        return server, waiting.policy(), lambda: waiting.begun.wait(WAIT)
+    server = serve(in_turn(then(numbered(1), close), never_answer, *later))
+    return server, AT_ONCE, lambda: server.wait_until(lambda: len(server.requests) == 2)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_closing_from_another_task_ends_every_wait(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state)
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
+        items = [await anext(stream)]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, stream, items)
+            await anyio.to_thread.run_sync(until_stuck)
+            await stream.aclose()
+        return items
+
+    assert run(main) == [1]
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_restarting_from_another_task_ends_every_wait(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state, events("2", "end"))
+
+    async def main() -> tuple[list[int], int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items = [await anext(stream)]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, stream, items)
+            await anyio.to_thread.run_sync(until_stuck)
+            stream.restart()
+        return items, stream.reconnects
+
+    assert run(main) == ([1, 2], 1)
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_cancel_scope_around_the_iteration_leaves_no_connection(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state)
+
+    async def main() -> list[int]:
+        async with api.APIClient(server.url) as client:
+            with anyio.CancelScope() as scope:
+                stream = await client.astream("GET", "/", int, reconnect=policy)
+                items = [await anext(stream)]
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read, stream, items)
+                    await anyio.to_thread.run_sync(until_stuck)
+                    scope.cancel()
+            assert scope.cancelled_caught
+            await anyio.to_thread.run_sync(server.wait_until_closed)
+            assert [item async for item in stream] == []
+        return items
+
+    assert run(main) == [1]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_deadline_around_the_iteration_is_met(serve, run, state):
+    server, policy, _ = stuck(serve, state)
+
+    async def main() -> None:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
+        await anext(stream)
+        with pytest.raises(TimeoutError):
+            with anyio.fail_after(0.05):
+                await anext(stream)
+        assert [item async for item in stream] == []
+
+    run(main)
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_task_that_is_cancelled_leaves_no_connection(serve, name, state):
+    server, policy, until_stuck = stuck(serve, state)
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
+        items = [await anext(stream)]
+        task = asyncio.create_task(read(stream, items))
+        await asyncio.to_thread(until_stuck)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(server.wait_until_closed)
+        assert [item async for item in stream] == []
+        return items
+
+    assert RUNNERS[name](main) == [1]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_asyncios_own_timeout_works_around_every_wait(serve, name, state):
+    server, policy, _ = stuck(serve, state)
+
+    async def main() -> None:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
+        await anext(stream)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await anext(stream)
+        assert [item async for item in stream] == []
+
+    RUNNERS[name](main)
+    server.wait_until_closed()
