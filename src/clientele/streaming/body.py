@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from types import AsyncGeneratorType, GeneratorType
@@ -66,7 +67,7 @@ class Body:
     Attributes:
         response: The response that they belong to.
         is_closed: Whether the reading has ended.
-        read: Waits for the next chunk, and raises `StopIteration` at the end.
+        read: Waits for the next chunk, and raises `StopIteration` at the end; in a forked child, `RuntimeError`.
     """
 
     def __init__(self, response: httpx2.Response, owner: object) -> None:
@@ -77,7 +78,8 @@ class Body:
         response.stream = self._stream = _GuardedStream(cast("httpx2.SyncByteStream", response.stream))
         chunks = response.iter_raw() if _is_plain(response) else response.iter_bytes()
         self._chunks = cast("GeneratorType[bytes, None, None]", chunks)
-        self.read = self._chunks.__next__
+        self.read: Callable[[], bytes] = self._chunks.__next__
+        _bodies.add(self)
 
     @property
     def is_waiting(self) -> bool:
@@ -125,6 +127,23 @@ class Body:
         network_stream = self.response.extensions.get("network_stream")
         if network_stream is not None and _is_http1(self.response):
             self._stream.interrupt(network_stream.get_extra_info("socket"))
+
+
+_bodies: weakref.WeakSet[Body] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: its parent reads from the same connections, and each would take bytes from the other."""
+    for body in _bodies:
+        body.read = _refuse_to_read
+
+
+def _refuse_to_read() -> bytes:
+    raise RuntimeError("this stream was opened before the process was forked; open another in the child")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class AsyncBody:

@@ -1,0 +1,114 @@
+"""One client at module level, and streams that are cut and taken up again, in many loops, threads and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from tests.servers import EVENT_STREAM, WAIT, Connection, RawServer, chunk
+from tests.sides import RUNNERS
+
+from clientele import api
+
+LAST = 4
+ALL = list(range(1, LAST + 1))
+
+
+async def one_at_a_time(connection: Connection) -> None:
+    """Send one event of a stream, cut it, and send the next to whoever comes again."""
+    number = int(connection.request.header("Last-Event-ID") or 0) + 1
+    if number > LAST:
+        await connection.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        return
+    await connection.send(EVENT_STREAM + chunk(f"id: {number}\ndata: {number}\n\n".encode()) + b"5")
+    connection.close()
+
+
+class API:
+    """The endpoints of one client."""
+
+    def __init__(self, server: RawServer) -> None:
+        self.client = api.APIClient(server.url)
+        options = {"streaming_response": True, "reconnect": api.Reconnect(initial_delay=0)}
+
+        @self.client.get("/", **options)
+        def stream(*, result: Iterator[int]) -> Iterator[int]:
+            return result
+
+        @self.client.get("/", **options)
+        async def astream(*, result: AsyncIterator[int]) -> AsyncIterator[int]:
+            return result
+
+        self.stream, self.astream = stream, astream
+
+    def read(self) -> list[int]:
+        return list(self.stream())
+
+    async def aread(self) -> list[int]:
+        return [number async for number in await self.astream()]
+
+
+@pytest.fixture
+def numbers(serve) -> API:
+    return API(serve(one_at_a_time))
+
+
+def test_one_event_loop_after_another(numbers):
+    for _ in range(10):
+        assert asyncio.run(numbers.aread()) == ALL
+
+
+def test_event_loops_of_every_kind_in_turn(numbers):
+    for run in [*RUNNERS.values()] * 3:
+        assert run(numbers.aread) == ALL
+        assert numbers.read() == ALL
+
+
+def test_32_threads_at_once(numbers):
+    assert at_once(32, numbers.read) == [ALL] * 32
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_32_threads_with_an_event_loop_each(numbers, run):
+    assert at_once(32, lambda: run(numbers.aread)) == [ALL] * 32
+
+
+def at_once(number: int, function: Callable[[], list[int]]) -> list[list[int]]:
+    """What a function gives in as many threads, which begin together."""
+    barrier = Barrier(number)
+
+    def begin() -> list[int]:
+        barrier.wait(WAIT)
+        return function()
+
+    with ThreadPoolExecutor(number) as pool:
+        return [run.result() for run in [pool.submit(begin) for _ in range(number)]]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the tests' server runs in a thread
+def test_parent_and_child_before_and_after_a_fork(numbers):
+    assert numbers.read() == asyncio.run(numbers.aread()) == ALL
+    begun = numbers.stream()
+    assert next(begun) == 1
+    child = os.fork()
+    if child == 0:
+        try:
+            assert numbers.read() == ALL
+            for run in RUNNERS.values():
+                assert run(numbers.aread) == ALL
+            with pytest.raises(RuntimeError, match="before the process was forked; open another"):
+                next(begun)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert list(begun) == ALL[1:]
+    assert numbers.read() == ALL
+    for run in RUNNERS.values():
+        assert run(numbers.aread) == ALL
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
