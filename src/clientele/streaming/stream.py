@@ -208,7 +208,7 @@ class Stream(_Progress[T], Iterator[T]):
 
     def _wait(self, delay: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closed or self._is_restarting, delay)
+            self._changed.wait_for(lambda: self._is_closed or self._is_restarting, min(delay, threading.TIMEOUT_MAX))
             self._is_restarting = False
 
     def _attempt(self) -> Ended | None:
