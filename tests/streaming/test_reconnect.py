@@ -98,6 +98,24 @@ def test_a_line_that_was_cut_is_dropped(side, serve):
     assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2, 5, 6]
 
 
+@pytest.mark.parametrize("content_type", ["application/jsonl", "text/plain", "application/json-seq"])
+def test_what_the_end_of_a_connection_may_have_cut_is_dropped(side, serve, content_type):
+    separator = "\x1e" if content_type == "application/json-seq" else ""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
+    server = serve(in_turn(then(f"{head}{separator}1\n{separator}12".encode(), close)))
+    client = api.APIClient(server.url)
+    reading = side.read(client, int, reconnect=AT_ONCE)
+    assert (reading.items, reading.error) == ([1], None)
+    assert len(server.requests) == 2
+
+
+def test_a_document_ends_with_its_connection(side, serve):
+    server = serve(in_turn(then(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n5", close)))
+    client = api.APIClient(server.url, headers={"Accept": "application/json, text/event-stream"})
+    assert side.read(client, int, reconnect=AT_ONCE).items == [5]
+    assert len(server.requests) == 1
+
+
 def test_the_same_request_is_sent_again(serve):
     server = serve(in_turn(numbered(1) + END))
     client = api.APIClient(server.url, headers={"X-Client": "a"}, params={"key": "k"})
@@ -183,7 +201,8 @@ def test_a_server_that_refuses_is_not(side, serve):
     assert reading.items == [1]
     assert isinstance(reading.error, api.HTTPStatusError)
     assert reading.error.response.text == "gone"
-    assert reading.error.__notes__ == ["The stream was to be taken up again, after 1 items."]
+    (note,) = reading.error.__notes__
+    assert note == "This came of taking a stream up again; items: 1 received, the last event id '1'."
     assert len(server.requests) == 2
 
 
@@ -192,6 +211,7 @@ def test_another_content_type_is_not(side, serve):
     reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
     assert reading.items == [1]
     assert isinstance(reading.error, api.UnexpectedContentType)
+    assert (reading.error.items_received, reading.error.last_event_id) == (1, "1")
     assert len(server.requests) == 2
 
 
@@ -204,7 +224,9 @@ def test_after_so_many_failures_in_a_row_the_stream_says_so(side, serve):
     assert isinstance(reading.error, api.StreamInterrupted)
     assert (reading.error.attempts, reading.error.items_received, reading.error.last_event_id) == (3, 2, "2")
     assert isinstance(reading.error.__cause__, api.TransportError)
-    assert "after 2 items: 3 attempts failed, the last: the server broke off" in str(reading.error)
+    assert "after 2 items: 3 attempts in a row to take it up again brought no event, the last: the server" in str(
+        reading.error
+    )
     assert str(reading.error).count(server.url) == 1
     assert len(server.requests) == 4
 
@@ -511,12 +533,14 @@ def test_restarting_from_another_thread_ends_an_attempt(serve):
     assert ids_sent(server) == [None, "1", "1", "2"]
 
 
-def test_what_had_come_whole_is_yielded_before_a_restart(serve):
+def test_what_had_come_whole_is_yielded_before_a_restart(serve, caplog):
     server = serve(in_turn(then(EVENT_STREAM + chunk(b"data: 1\n\ndata: 2\n\ndata: 3"), stall), events("4")))
     stream = sync_stream(server, AT_ONCE)
     assert next(stream) == 1
-    stream.restart()
-    assert list(stream) == [2, 4]
+    with caplog.at_level(logging.INFO, "clientele"):
+        stream.restart()
+        assert list(stream) == [2, 4]
+    assert caplog.records[0].getMessage() == f"GET {server.url}/: restarting the stream, without an event id"
 
 
 def test_a_closed_stream_stays_closed(serve):

@@ -224,14 +224,18 @@ def _is_plain(response: httpx2.Response) -> bool:
     return "Content-Encoding" not in response.headers and not response.is_stream_consumed
 
 
+def is_framed(response: httpx2.Response) -> bool:
+    """Whether the end of the body is told from the end of the connection (RFC 9112, section 6.3)."""
+    headers = response.headers
+    return not _is_http1(response) or "Transfer-Encoding" in headers or "Content-Length" in headers
+
+
 def _is_http1(response: httpx2.Response) -> bool:
     return response.http_version.startswith("HTTP/1")
 
 
 def _may_be_reused(response: httpx2.Response) -> bool:
     """Whether the connection can serve another request once the response has ended, and cannot before."""
-    headers = response.headers
-    ends_before_connection = "Transfer-Encoding" in headers or "Content-Length" in headers
-    is_last = "close" in headers.get("Connection", "").lower()
+    is_last = "close" in response.headers.get("Connection", "").lower()
     is_open = not response.is_closed and "network_stream" in response.extensions
-    return is_open and _is_http1(response) and ends_before_connection and not is_last
+    return is_open and _is_http1(response) and is_framed(response) and not is_last

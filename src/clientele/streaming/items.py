@@ -156,6 +156,11 @@ class ItemReader(Iterable[T]):
         self._events_read: int = self._events_before
 
     @property
+    def request(self) -> httpx2.Request:
+        """The request that the response answers."""
+        return self._response.request
+
+    @property
     def last_event_id(self) -> str:
         """The id of the last event that was read; before the first that has one, the one that the request named."""
         return self._parser.last_event_id
@@ -167,9 +172,14 @@ class ItemReader(Iterable[T]):
         """Take the next bytes, once the items in those before have been read."""
         self.items = self._read(self._parser.receive(data))
 
-    def end(self) -> None:
-        """Take note that there are no more bytes, once the items in those before have been read."""
-        self.items = self._read_last(self._parser.end())
+    def end(self, *, is_whole: bool = True) -> None:
+        """Take note that there are no more bytes, once the items in those before have been read.
+
+        Parameters:
+            is_whole: Whether this is how the body was meant to end. What is unfinished, a last line without an end say,
+                is dropped otherwise, unless it is a document, which has no other end. Default `True`.
+        """
+        self.items = self._read_last(self._parser.end() if is_whole or self._format is JSON_DOCUMENT else ())
 
     def _read(self, frames: Iterable[Frame]) -> Iterator[T]:
         decode, terminator = self._plan.decode_common, self._plan.terminator

@@ -31,7 +31,7 @@ from typing import TypeAlias
 import httpx2
 
 from ..checks import check_function, is_number, not_awaitable
-from ..exceptions import APIException, HTTPStatusError, StreamInterrupted, TransportError, excerpt
+from ..exceptions import APIException, HTTPStatusError, StreamInterrupted, TransportError, excerpt, printable_url
 from ..redirects import InsecureRedirect
 
 MAX_RETRY_AFTER = 10
@@ -66,8 +66,8 @@ class Reconnect:
     """When and how a stream whose connection has ended is taken up again.
 
     The first wait is what the server's last `retry` says, or `initial_delay`. At each further failure it is doubled,
-    and a random part of it is waited (never less than the server's `retry`), so that many clients do not come back at
-    once. An event that comes through puts it back to the start.
+    and a random part of it is waited (no less than the server's `retry`, as far as `max_delay` allows), so that many
+    clients do not come back at once. An event that comes through puts it back to the start.
 
         @client.get("/prices", streaming_response=True, reconnect=api.Reconnect(max_attempts=None))
         async def prices(*, result: AsyncIterator[Price]) -> AsyncIterator[Price]:
@@ -91,14 +91,16 @@ class Reconnect:
     initial_delay: float = 1.0
     max_delay: float = 30.0
     max_attempts: int | None = 10
-    on_reconnect: Callable[[ReconnectAttempt], object] | None = None
+    on_reconnect: Callable[[ReconnectAttempt], None] | None = None
 
     def __post_init__(self) -> None:
         for name in ("initial_delay", "max_delay"):
             if not is_number(value := getattr(self, name), int, float) and value != 0:
                 raise ValueError(f"{name} is {value!r}; it is a number of seconds, 0 or above")
         if self.max_attempts is not None and not is_number(self.max_attempts, int):
-            raise ValueError(f"max_attempts is {self.max_attempts!r}; it is a number above 0, or None for any number")
+            raise ValueError(
+                f"max_attempts is {self.max_attempts!r}; it is a whole number above 0, or None for any number"
+            )
         if self.on_reconnect is not None:
             check_function("on_reconnect", self.on_reconnect, "a function of a ReconnectAttempt")
 
@@ -228,8 +230,14 @@ class Resumption:
             return Wait(min(asked_for, self.policy.max_delay * MAX_RETRY_AFTER))
         return Wait(self._delay(self.policy))
 
-    def announce(self, ended: Ended, delay: float, last_event_id: str) -> None:
+    def announce(self, ended: Ended, delay: float, *, request: httpx2.Request, last_event_id: str) -> None:
         """Tell the log, and `on_reconnect`, that an attempt is about to be made.
+
+        Parameters:
+            ended: What makes it needed.
+            delay: How long is waited before it, in seconds.
+            request: The request that is sent again.
+            last_event_id: The id of the last event that came.
 
         Raises:
             Exception: What `on_reconnect` raised.
@@ -237,11 +245,12 @@ class Resumption:
         assert self.policy is not None
         is_asked_for = ended.how is Ending.RESTARTED
         attempt = ReconnectAttempt(0 if is_asked_for else self.attempts, delay, ended.cause, last_event_id)
-        logger.info("%s", _announcement(attempt, self.policy), extra={"attempt": attempt})
+        logger.info("%s", _announcement(attempt, self.policy, request), extra={"attempt": attempt})
         if self.policy.on_reconnect is None:
             return
         try:
-            not_awaitable("on_reconnect", self.policy.on_reconnect(attempt))
+            outcome: object = self.policy.on_reconnect(attempt)
+            not_awaitable("on_reconnect", outcome)
         except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the stream
             raise RuntimeError(f"on_reconnect raised {error!r}") from error
 
@@ -264,9 +273,9 @@ def _ending(error: APIException) -> Ending:
     return Ending.CUT_SHORT if is_broken else Ending.REFUSED
 
 
-def _announcement(attempt: ReconnectAttempt, policy: Reconnect) -> str:
+def _announcement(attempt: ReconnectAttempt, policy: Reconnect, request: httpx2.Request) -> str:
     if attempt.cause is None:
-        return f"restarting a stream, {_resumed_from(attempt)}"
+        return f"{request.method} {printable_url(request.url)}: restarting the stream, {_resumed_from(attempt)}"
     limit = "" if policy.max_attempts is None else f" of {policy.max_attempts}"
     when = f"in {attempt.delay:.3g} s (attempt {attempt.number}{limit})"
     return f"{attempt.cause}; reconnecting {when}, {_resumed_from(attempt)}"

@@ -19,8 +19,8 @@ from typing import Generic, Self, TypeAlias, TypeVar
 import anyio
 import httpx2
 
-from ..exceptions import APIException
-from .body import AsyncBody, Body
+from ..exceptions import APIException, StreamError, excerpt
+from .body import AsyncBody, Body, is_framed
 from .items import ItemReader
 from .opening import Opening
 from .reconnect import Ended, Ending, Outcome, Reconnect, Resumption
@@ -61,8 +61,28 @@ class _Progress(Generic[T]):
             return None
         if step is Outcome.RAISE:
             raise self._last_error(ended)
-        self._resumption.announce(ended, step.delay, self.last_event_id)
+        self._resumption.announce(ended, step.delay, request=self._reader.request, last_event_id=self.last_event_id)
         return step.delay
+
+    def _failed(self, error: APIException) -> Ended:
+        """The end of an attempt that failed so; the error knows how far the stream had come."""
+        if isinstance(error, StreamError):
+            error.items_received, error.last_event_id = self._reader.items_received, self.last_event_id
+        return Ended.before_stream(error)
+
+    def _begin_again(self, reader: ItemReader[T]) -> None:
+        """Go on with the items of another response."""
+        self._reader = reader
+        self.reconnects += 1
+        self._is_resuming = False
+
+    def _end(self, reader: ItemReader[T], response: httpx2.Response) -> None:
+        """Tell the reader that the body has ended.
+
+        Where nothing but the end of the connection says so, what is unfinished may have been cut as well; a stream that
+        is taken up again takes no chances.
+        """
+        reader.end(is_whole=self._resumption.policy is None or is_framed(response))
 
     def _last_error(self, ended: Ended) -> APIException:
         assert ended.cause is not None
@@ -70,10 +90,13 @@ class _Progress(Generic[T]):
         if not attempts:
             return ended.cause
         if ended.how is Ending.REFUSED:
-            ended.cause.add_note(f"The stream was to be taken up again, after {self._reader.items_received} items.")
+            received = f"{self._reader.items_received} received, the last event id {excerpt(self.last_event_id)!r}"
+            ended.cause.add_note(f"This came of taking a stream up again; items: {received}.")
             return ended.cause
-        failures = "1 attempt to take it up again failed" if attempts == 1 else f"{attempts} attempts failed, the last"
-        error = self._reader.interrupted(f"{failures}: {ended.cause.message}", attempts=attempts)
+        number = "1 attempt" if attempts == 1 else f"{attempts} attempts in a row"
+        error = self._reader.interrupted(
+            f"{number} to take it up again brought no event, the last: {ended.cause.message}", attempts=attempts
+        )
         error.__cause__ = ended.cause
         return error
 
@@ -139,7 +162,7 @@ class Stream(_Progress[T], Iterator[T]):
                         reader.receive(body.read())
                     except StopIteration:
                         if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
-                            reader.end()
+                            self._end(reader, body.response)
                     except (httpx2.RequestError, httpx2.StreamError) as error:
                         if not body.is_closed:
                             reader.cut_short(error)
@@ -223,15 +246,14 @@ class Stream(_Progress[T], Iterator[T]):
             try:
                 self._attach(*opening.take())
             except APIException as error:
-                return Ended.before_stream(error)
+                return self._failed(error)
             return None
 
     def _attach(self, body: Body, reader: ItemReader[T]) -> None:
         self._finalizer.detach()
-        self._body, self._reader = body, reader
+        self._body = body
         self._finalizer = weakref.finalize(self, body.close)
-        self.reconnects += 1
-        self._is_resuming = False
+        self._begin_again(reader)
 
     def _notify(self) -> None:
         with self._changed:
@@ -287,7 +309,7 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
                         reader.receive(await body.read())
                     except StopAsyncIteration:
                         if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
-                            reader.end()
+                            self._end(reader, body.response)
                     except (httpx2.RequestError, httpx2.StreamError) as error:
                         if not body.is_closed:
                             reader.cut_short(error)
@@ -300,8 +322,8 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
     def restart(self) -> None:
         """Drop the connection, and take the stream up again at once: iterating goes on with another.
 
-        Safe from another task while the iteration waits. What has come whole is yielded first. A closed stream stays
-        closed.
+        Safe from another task while the iteration waits. Not to be awaited: the iteration does the rest. What has come
+        whole is yielded first. A closed stream stays closed.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`.
@@ -365,16 +387,15 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
             try:
                 self._attach(*await self._open_again(self._reader))
             except APIException as error:
-                return Ended.before_stream(error)
+                return self._failed(error)
             return None
         return Ended(Ending.RESTARTED)
 
     def _attach(self, body: AsyncBody, reader: ItemReader[T]) -> None:
         self._finalizer.detach()
-        self._body, self._reader = body, reader
+        self._body = body
         self._finalizer = weakref.finalize(self, body.close_soon)
-        self.reconnects += 1
-        self._is_resuming = False
+        self._begin_again(reader)
 
     def _wake(self) -> None:
         if self._scope is not None:
