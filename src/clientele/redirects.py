@@ -21,8 +21,8 @@ IS_STREAM = "clientele.is_stream"
 _ORIGIN = "clientele.origin"
 
 
-class InsecureRedirect(httpx2.RequestError):
-    """A redirect leads from https to http."""
+class RefusedRedirect(httpx2.RequestError):
+    """A redirect leads from https to http, or to what is no URL."""
 
 
 class RedirectGuard:
@@ -81,17 +81,17 @@ def _is_unread_redirect(response: httpx2.Response) -> bool:
     """Whether it is a redirect whose body is not to be read.
 
     Raises:
-        InsecureRedirect: It leads from https to http.
+        RefusedRedirect: It leads from https to http, or nowhere.
     """
     if not response.has_redirect_location:
         return False
     request = response.request
     try:
         target = request.url.join(response.headers["Location"])
-    except httpx2.InvalidURL:  # httpx2 says so when it follows it
-        return False
+    except httpx2.InvalidURL as error:
+        raise RefusedRedirect(f"the server redirects to what is no URL: {error}", request=request) from error
     if (request.url.scheme, target.scheme) == ("https", "http"):
-        raise InsecureRedirect(
+        raise RefusedRedirect(
             f"the server redirects to {printable_url(target)}, where everybody on the way could read along; "
             "if the call is to go there, give that address itself",
             request=request,

@@ -16,7 +16,7 @@ from tests.listeners import tls_server, trusting
 from tests.servers import END, EVENT_STREAM, Connection, RawServer, answer, chunk, events
 
 from clientele import api
-from clientele.redirects import InsecureRedirect
+from clientele.redirects import RefusedRedirect
 
 MIB = 1024 * 1024
 MAX_EVENT_SIZE = 2 * MIB
@@ -200,7 +200,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(side, serve, is_stream):
             if is_stream:
                 raise side.read(client, int, reconnect=True).error or AssertionError("it was followed")
             side.call(client, int)
-    assert isinstance(caught.value.__cause__, InsecureRedirect)
+    assert isinstance(caught.value.__cause__, RefusedRedirect)
     assert f"the server redirects to {target.url}/path?token=REDACTED, where everybody" in str(caught.value)
     assert target.requests == []
 

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.listeners import tls_server, trusting
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, answer, chunk, events
 from tests.sides import RUNNERS
 
@@ -400,6 +401,23 @@ def test_a_stream_may_be_begun_where_an_earlier_one_was_left(side, serve):
     assert ids_sent(server) == ["5", "5", "9"]
 
 
+def test_the_id_that_a_call_names_is_sent_again_in_formats_without_ids(side, serve):
+    server = serve(in_turn(answer(b"1\n", content_type="application/jsonl"), answer(b"2\n", content_type="text/plain")))
+    client = api.APIClient(server.url, headers={"Last-Event-ID": "5"})
+    assert side.read(client, int, reconnect=AT_ONCE).items == [1, 2]
+    assert ids_sent(server) == ["5", "5", "5"]
+
+
+@pytest.mark.parametrize("location", ["http://a:b/", "ftp://a/"])
+def test_a_redirect_that_leads_nowhere_is_raised(side, serve, location):
+    moved = answer(b"", status="302 Found", headers=f"Location: {location}\r\n")
+    server = serve(in_turn(numbered(1) + END, moved, moved))
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.TransportError)
+    assert len(server.requests) == 2
+
+
 def test_counts_go_on_through_all_connections(side, serve):
     server = serve(in_turn(numbered(1, 2) + END, EVENT_STREAM + chunk(b"data: 3\n\ndata: no\n\n") + END))
     reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
@@ -473,7 +491,8 @@ def test_closing_from_another_thread_ends_the_wait_before_an_attempt(serve):
         assert waiting.begun.wait(WAIT)
         stream.close()
     assert items == [1]
-    assert len(server.requests) == 1
+    server.wait_until_closed()
+    assert server.connections == 1  # nothing more was asked for
 
 
 def test_closing_from_another_thread_ends_an_attempt(serve):
@@ -483,6 +502,19 @@ def test_closing_from_another_thread_ends_an_attempt(serve):
         server.wait_until(lambda: len(server.requests) == 2)
         stream.close()
     assert items == [1]
+    server.wait_until_closed()  # though it never answered
+
+
+def test_an_attempt_over_tls_that_is_left_is_ended():
+    with tls_server(in_turn(then(numbered(1), close), *[never_answer] * 3)) as server:
+        client = api.APIClient(server.url, verify=trusting())
+        stream = client.stream("GET", "/", int, reconnect=AT_ONCE)
+        with reading_thread(stream) as items:
+            for number in (2, 3, 4):
+                server.wait_until(lambda number=number: len(server.requests) == number)
+                (stream.restart if number < 4 else stream.close)()
+        assert items == [1]
+        server.wait_until_closed()
 
 
 def test_what_an_attempt_opens_too_late_is_closed(serve):
@@ -531,6 +563,7 @@ def test_restarting_from_another_thread_ends_an_attempt(serve):
         stream.restart()
     assert items == [1, 2]
     assert ids_sent(server) == [None, "1", "1", "2"]
+    server.wait_until(lambda: server.open_connections <= 1)
 
 
 def test_what_had_come_whole_is_yielded_before_a_restart(serve, caplog):
@@ -601,7 +634,7 @@ def stuck(serve: Any, state: str, *later: bytes) -> tuple[Any, api.Reconnect, Ca
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_closing_from_another_task_ends_every_wait(serve, run, state):
+def test_closing_from_another_task_ends_every_wait(serve, run, state, caplog):
     server, policy, until_stuck = stuck(serve, state)
 
     async def main() -> list[int]:
@@ -610,10 +643,15 @@ def test_closing_from_another_task_ends_every_wait(serve, run, state):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, stream, items)
             await anyio.to_thread.run_sync(until_stuck)
+            requests = len(server.requests)
+            caplog.clear()
             await stream.aclose()
+        assert len(server.requests) == requests
+        assert caplog.messages == []
         return items
 
-    assert run(main) == [1]
+    with caplog.at_level(logging.INFO, "clientele"):
+        assert run(main) == [1]
     server.wait_until_closed()
 
 

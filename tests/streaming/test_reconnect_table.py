@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from clientele import api
-from clientele.redirects import InsecureRedirect
+from clientele.redirects import RefusedRedirect
 from clientele.streaming.reconnect import Ended, Ending, Outcome, Reconnect, Resumption, Wait
 
 REQUEST = httpx2.Request("GET", "http://api.example/events")
@@ -78,7 +79,7 @@ def test_what_follows_each_ending(how, without, with_reconnect):
         (transport_error(httpx2.LocalProtocolError("")), Ending.REFUSED),
         (transport_error(httpx2.UnsupportedProtocol("")), Ending.REFUSED),
         (transport_error(httpx2.TooManyRedirects("")), Ending.REFUSED),
-        (transport_error(InsecureRedirect("")), Ending.REFUSED),
+        (transport_error(RefusedRedirect("")), Ending.REFUSED),
         (api.UnexpectedContentType(httpx2.Response(200, request=REQUEST), cure=""), Ending.REFUSED),
     ],
     ids=str,
@@ -157,6 +158,8 @@ def test_a_restart_is_no_failure():
         ("9" * 5000, 300.0),
         (formatdate(NOW + 20, usegmt=True), 20.0),
         (formatdate(NOW + 10_000, usegmt=True), 300.0),
+        (time.asctime(time.gmtime(NOW + 20)), 20.0),
+        (time.strftime("%A, %d-%b-%y %H:%M:%S GMT", time.gmtime(NOW + 20)), 20.0),
         (formatdate(NOW - 20, usegmt=True), 1.0),
         ("0", 1.0),
         ("-1", 1.0),

@@ -7,7 +7,7 @@ Everything that decides is in the functions that they share.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from ..streaming.body import AsyncBody, Body
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader
 from ..streaming.stream import AsyncStream, Stream
-from ..transports.keepalive import enable_keepalive, enable_keepalive_async
+from ..transports.keepalive import Trace, enable_keepalive, enable_keepalive_async
 from .answer import Answer, CompleteAnswer, StreamAnswer, is_error
 from .options import CLIENT_DEFAULT, Options
 from .request import RequestParts
@@ -93,10 +93,12 @@ class Call:
             await _aread_complete(answer, response)
         return answer.result(response), response
 
-    def _open(self, answer: StreamAnswer, before: ItemReader[Any] | None = None) -> tuple[Body, ItemReader[Any]]:
+    def _open(
+        self, answer: StreamAnswer, before: ItemReader[Any] | None = None, trace: Trace = enable_keepalive
+    ) -> tuple[Body, ItemReader[Any]]:
         """Open a stream, or take up again what `before` has read of it."""
         client = self.clients.client()
-        request = self._build_request(client, enable_keepalive, before)
+        request = self._build_request(client, trace, before)
         with self._transport_errors(request):
             response = client.send(request, stream=True)
         body = Body(response, self.clients)
@@ -123,7 +125,7 @@ class Call:
     def _build_request(
         self,
         client: httpx2.Client | httpx2.AsyncClient,
-        trace: Callable[[str, Mapping[str, Any]], Any],
+        trace: Trace,
         before: ItemReader[Any] | None = None,
     ) -> httpx2.Request:
         parts = self.parts

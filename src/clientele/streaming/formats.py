@@ -25,7 +25,7 @@ class Parser(Protocol):
     """Turns the bytes of a stream into frames, without I/O.
 
     Attributes:
-        last_event_id: The id of the last event, `""` before the first, and in formats that have none.
+        last_event_id: The id of the last event, before the first what it is set to. Formats without ids leave it alone.
         retry: The latest reconnection time that the stream has set, in milliseconds, `None` before the first.
     """
 
@@ -46,14 +46,13 @@ class StreamFormat:
     Attributes:
         accept: The `Accept` header that asks for it.
         media_types: The media types that it goes by.
-        make_parser: Makes the parser for a response, given the largest event taken, in bytes, and the id of the last
-            event before it.
+        make_parser: Makes the parser for a response, given the largest event taken, in bytes.
         suffix: The structured syntax suffix of other media types in this format (RFC 6838, section 4.2.8).
     """
 
     accept: str
     media_types: tuple[str, ...]
-    make_parser: Callable[[httpx2.Response, int, str], Parser]
+    make_parser: Callable[[httpx2.Response, int], Parser]
     suffix: str | None = None
 
 
@@ -85,33 +84,33 @@ FORMATS: dict[FormatName, StreamFormat] = {
     "sse": StreamFormat(
         "text/event-stream",
         ("text/event-stream",),
-        lambda response, max_event_size, last_event_id: EventStreamParser(max_event_size, last_event_id),
+        lambda response, max_event_size: EventStreamParser(max_event_size),
     ),
     "jsonl": StreamFormat(
         # Many servers send JSON Lines as application/json, and some refuse what does not name that.
         "application/x-ndjson, application/jsonl, application/json;q=0.9, */*;q=0.1",
         _JSON_LINES_MEDIA_TYPES,
-        lambda response, max_event_size, last_event_id: JSONLinesParser(max_event_size),
+        lambda response, max_event_size: JSONLinesParser(max_event_size),
     ),
     "json-seq": StreamFormat(
         "application/json-seq, */*;q=0.1",
         ("application/json-seq",),
-        lambda response, max_event_size, last_event_id: JSONSequenceParser(max_event_size),
+        lambda response, max_event_size: JSONSequenceParser(max_event_size),
         suffix="+json-seq",
     ),
     "lines": StreamFormat(
         "text/plain, */*;q=0.1",
         ("text/plain",),
-        lambda response, max_event_size, last_event_id: LineParser(max_event_size, text_encoding(response)),
+        lambda response, max_event_size: LineParser(max_event_size, text_encoding(response)),
     ),
-    "bytes": StreamFormat("*/*", (), lambda response, max_event_size, last_event_id: ChunkParser()),
+    "bytes": StreamFormat("*/*", (), lambda response, max_event_size: ChunkParser()),
 }
 """The formats that a stream may be declared to be in, by the names that `stream_format=` takes."""
 
 JSON_DOCUMENT = StreamFormat(
     "application/json",
     ("application/json",),
-    lambda response, max_event_size, last_event_id: JSONDocumentParser(max_event_size),
+    lambda response, max_event_size: JSONDocumentParser(max_event_size),
 )
 """One document, which a server may answer with in place of a stream if it was asked for either, as those of MCP are."""
 

@@ -150,8 +150,8 @@ class ItemReader(Iterable[T]):
         self._plan = plan
         self._format = plan.format_for(response)
         asked_for = response.request.headers.get("Last-Event-ID", "")
-        last_event_id = before.last_event_id if before else asked_for
-        self._parser = self._format.make_parser(response, plan.max_event_size, last_event_id)
+        self._parser = self._format.make_parser(response, plan.max_event_size)
+        self._parser.last_event_id = before.last_event_id if before else asked_for
         self._events_before: int = before._events_read if before else 0
         self._events_read: int = self._events_before
 

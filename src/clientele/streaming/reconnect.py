@@ -24,6 +24,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeAlias
@@ -32,7 +33,7 @@ import httpx2
 
 from ..checks import check_function, is_number, not_awaitable
 from ..exceptions import APIException, HTTPStatusError, StreamInterrupted, TransportError, excerpt, printable_url
-from ..redirects import InsecureRedirect
+from ..redirects import RefusedRedirect
 
 MAX_RETRY_AFTER = 10
 """How many times `max_delay` a server's `Retry-After` is obeyed for."""
@@ -41,7 +42,7 @@ logger = logging.getLogger("clientele")
 
 _MAX_DOUBLINGS = 64  # beyond any delay, and within what a float can hold
 
-_LASTING = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, InsecureRedirect)
+_LASTING = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, RefusedRedirect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ class Ended:
         if value.isascii() and value.isdigit():
             return float(value)
         try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+            date = parsedate_to_datetime(value)  # the oldest of its forms names no time zone
+            return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
         except (ValueError, OverflowError):  # it is neither form, or no time that this machine knows
             return None
 

@@ -126,10 +126,10 @@ class EventStreamParser:
     Parameters:
         max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
             (comments, unknown fields) does not count, but no line of it may be longer either.
-        last_event_id: The last event id at the start, which a stream that is taken up again has.
 
     Attributes:
-        last_event_id: The latest `id` of a finished event, before the first the one at the start.
+        last_event_id: The latest `id` of a finished event. `""` before the first; it may be set, for a stream that is
+            taken up again.
         retry: The latest reconnection time that the stream has set, in milliseconds, `None` before the first.
 
         >>> parser = EventStreamParser()
@@ -139,14 +139,14 @@ class EventStreamParser:
         [b'Hello']
     """
 
-    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, last_event_id: str = "") -> None:
+    def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self.last_event_id = last_event_id
+        self.last_event_id = ""
         self.retry: int | None = None
         self._lines = LineBuffer(carriage_returns=True)
         self._data: bytes | bytearray | None = None  # lists of lines would take many times the room of short ones
         self._event = b""
-        self._id = last_event_id
+        self._id: str | None = None  # what the id will be when an event is finished; None if none came
         self._event_retry: int | None = None
         self._event_size = 0
         self._is_between_events = False  # at the start a byte order mark may come
@@ -224,7 +224,8 @@ class EventStreamParser:
         return None
 
     def _finish_event(self) -> ServerSentEvent[bytes] | None:
-        self.last_event_id = self._id
+        if self._id is not None:
+            self.last_event_id = self._id
         event = None
         if self._data is not None:
             event = ServerSentEvent(

@@ -20,6 +20,7 @@ import anyio
 import httpx2
 
 from ..exceptions import APIException, StreamError, excerpt
+from ..transports.keepalive import Trace
 from .body import AsyncBody, Body, is_framed
 from .items import ItemReader
 from .opening import Opening
@@ -128,7 +129,7 @@ class Stream(_Progress[T], Iterator[T]):
         self,
         body: Body,
         reader: ItemReader[T],
-        open_again: Callable[[ItemReader[T]], Opened[T]],
+        open_again: Callable[[ItemReader[T], Trace], Opened[T]],
         policy: Reconnect | None = None,
     ) -> None:
         super().__init__(reader, policy)
@@ -220,8 +221,7 @@ class Stream(_Progress[T], Iterator[T]):
                 self._is_closed = True
                 return
             self._body.close()
-            while not self._is_closed:
-                self._wait(delay)
+            while self._wait(delay):
                 failed = self._attempt()
                 if failed is None:
                     return
@@ -229,14 +229,17 @@ class Stream(_Progress[T], Iterator[T]):
         finally:
             self._is_resuming = False
 
-    def _wait(self, delay: float) -> None:
+    def _wait(self, delay: float) -> bool:
+        """Wait before an attempt; whether one is to be made, and the stream has not been closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or self._is_restarting, min(delay, threading.TIMEOUT_MAX))
             self._is_restarting = False
+            return not self._is_closed
 
     def _attempt(self) -> Ended | None:
         """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
-        opening = Opening(lambda: self._open_again(self._reader), close_it=_close_opened, notify=self._notify)
+        reader = self._reader
+        opening = Opening(lambda trace: self._open_again(reader, trace), close_it=_close_opened, notify=self._notify)
         with opening, self._changed:
             self._changed.wait_for(lambda: opening.is_done or self._is_closed or self._is_restarting)
             if self._is_closed:
@@ -363,8 +366,7 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
                 self._is_closed = True
                 return
             await self._body.aclose()
-            while not self._is_closed:
-                await self._wait(delay)
+            while await self._wait(delay):
                 failed = await self._attempt()
                 if failed is None:
                     return
@@ -372,24 +374,24 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
         finally:
             self._is_resuming = False
 
-    async def _wait(self, delay: float) -> None:
+    async def _wait(self, delay: float) -> bool:
+        """Wait before an attempt; whether one is to be made, and the stream has not been closed."""
         with anyio.move_on_after(delay) as self._scope:
             if not (self._is_closed or self._is_restarting):
                 await anyio.sleep_forever()
         self._scope = None
         self._is_restarting = False
+        return not self._is_closed
 
     async def _attempt(self) -> Ended | None:
         """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
         with anyio.CancelScope() as self._scope:
-            if self._is_closed:
-                return None
             try:
                 self._attach(*await self._open_again(self._reader))
             except APIException as error:
                 return self._failed(error)
             return None
-        return Ended(Ending.RESTARTED)
+        return None if self._is_closed else Ended(Ending.RESTARTED)
 
     def _attach(self, body: AsyncBody, reader: ItemReader[T]) -> None:
         self._finalizer.detach()

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
+
+Trace: TypeAlias = Callable[[str, Mapping[str, Any]], object]
+"""What httpx2 tells about a request on its way, as its `trace` extension: an event, and what belongs to it."""
 
 SocketOption: TypeAlias = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
