@@ -8,6 +8,7 @@ end the whole run: figures of a contestant that loses events would be worth noth
 from __future__ import annotations
 
 import json
+import os
 import random
 import select
 import subprocess
@@ -204,7 +205,8 @@ class Run:
             self._workers.stop()
 
     def measure_imports(self) -> None:
-        """Import in fresh interpreters, in turn."""
+        """Import in fresh interpreters, in turn, all of them from bytecode."""
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         rows: Rows = {name: [] for name in IMPORTS}
         self.results["imports"] = {"": rows}
         for number in range(-1, self._sizes.imports):
@@ -214,10 +216,11 @@ class Run:
                     f"{statement}\n"
                     "print(time.process_time() - cpu, time.perf_counter() - wall)"
                 )
-                shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+                command = [sys.executable, "-c", code]
+                shown = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
                 cpu, wall = map(float, shown.split())
                 measured = rows[name]
-                if number >= 0 and not isinstance(measured, str):  # the first fills the cache of files
+                if number >= 0 and not isinstance(measured, str):  # the first writes the bytecode
                     measured.append({"cpu": cpu, "wall": wall})
         say(".")
 

@@ -356,7 +356,6 @@ WORKLOADS = (
 
 IMPORTS: dict[str, str] = {
     "httpx2, pydantic": "import httpx2, pydantic",
-    "httpx2, pydantic's classes, asyncio": "import httpx2, asyncio; from pydantic import BaseModel, TypeAdapter",
     "clientele.api": "import clientele.api",
     "openai": "import openai",
 }

@@ -19,6 +19,7 @@ IS_STREAM = "clientele.is_stream"
 """The extension of a request for a stream."""
 
 _ORIGIN = "clientele.origin"
+"""The extension of a redirected request: the origin of the first, which the credentials were given for."""
 
 
 class RefusedRedirect(httpx2.RequestError):
@@ -44,10 +45,8 @@ class RedirectGuard:
         return {"request": [self._akeep_credentials], "response": [self._acheck]}
 
     def _keep_credentials(self, request: httpx2.Request) -> None:
-        if request.url.is_relative_url:  # which httpx2 says when it is sent
-            return
-        origin = request.extensions.setdefault(_ORIGIN, request.url.origin)
-        if request.url.origin == origin or _is_upgrade(origin, request.url.origin):
+        origin = request.extensions.get(_ORIGIN)
+        if origin is None or request.url.origin == origin or _is_upgrade(origin, request.url.origin):
             return
         for name in [name for name in request.headers if is_secret(name)]:
             del request.headers[name]
@@ -61,14 +60,18 @@ class RedirectGuard:
         self._keep_credentials(request)
 
     def _check(self, response: httpx2.Response) -> None:
-        if _is_unread_redirect(response):
-            response.close()
-            _empty(response)
+        if response.has_redirect_location:
+            _check_target(response)
+            if IS_STREAM in response.request.extensions:
+                response.close()
+                _empty(response)
 
     async def _acheck(self, response: httpx2.Response) -> None:
-        if _is_unread_redirect(response):
-            await response.aclose()
-            _empty(response)
+        if response.has_redirect_location:
+            _check_target(response)
+            if IS_STREAM in response.request.extensions:
+                await response.aclose()
+                _empty(response)
 
 
 def _is_upgrade(origin: httpx2.Origin, other: httpx2.Origin) -> bool:
@@ -77,14 +80,12 @@ def _is_upgrade(origin: httpx2.Origin, other: httpx2.Origin) -> bool:
     return origin.host == other.host and ports == ("http", 80, "https", 443)
 
 
-def _is_unread_redirect(response: httpx2.Response) -> bool:
-    """Whether it is a redirect whose body is not to be read.
+def _check_target(response: httpx2.Response) -> None:
+    """Refuse a redirect from https to http, or to nowhere; for any other, note where the first request went.
 
     Raises:
-        RefusedRedirect: It leads from https to http, or nowhere.
+        RefusedRedirect: It is one of the two.
     """
-    if not response.has_redirect_location:
-        return False
     request = response.request
     try:
         target = request.url.join(response.headers["Location"])
@@ -96,7 +97,7 @@ def _is_unread_redirect(response: httpx2.Response) -> bool:
             "if the call is to go there, give that address itself",
             request=request,
         )
-    return IS_STREAM in request.extensions
+    request.extensions.setdefault(_ORIGIN, request.url.origin)
 
 
 def _empty(response: httpx2.Response) -> None:
