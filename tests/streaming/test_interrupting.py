@@ -11,7 +11,11 @@ import pytest
 from tests.servers import EVENT_STREAM, WAIT, Connection, chunk
 
 SCRIPT = """
+    import signal
+
     from clientele import api
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 
     def tell(attempt):
         print("waiting", flush=True)
@@ -55,7 +59,10 @@ def test_ctrl_c_ends_the_wait_for(serve, tmp_path, handler, delay, told, request
         assert [process.stdout.readline() for _ in told] == told
         server.wait_until(lambda: len(server.requests) == requests)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=WAIT)
+        try:
+            _, stderr = process.communicate(timeout=WAIT)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGINT
     assert stderr.count("Traceback") == 1
     assert stderr.endswith("KeyboardInterrupt\n")

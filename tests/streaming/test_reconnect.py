@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 import threading
@@ -670,6 +671,28 @@ def test_restarting_from_another_task_ends_every_wait(serve, run, state):
 
     assert run(main) == ([1, 2], 1)
     server.wait_until_closed()
+
+
+def test_restarting_while_an_attempt_comes_through_drops_what_it_opened(run):
+    async def main() -> None:
+        def handle(request: httpx2.Request) -> httpx2.Response:
+            number = next(numbers)
+            if number == 2:
+                stream.restart()
+            content = f"id: {number}\ndata: {number}\n\n" if number < 4 else ""
+            return httpx2.Response(200 if content else 204, headers={"Content-Type": sse}, text=content)
+
+        numbers, sse = itertools.count(1), "text/event-stream"
+        client = api.APIClient(base_url="http://test", async_transport=httpx2.MockTransport(handle))
+
+        @client.get("/", streaming_response=True, reconnect=AT_ONCE)
+        async def stream_numbers(*, result: api.AsyncStream[int]) -> api.AsyncStream[int]:
+            return result
+
+        stream = await stream_numbers()
+        assert [number async for number in stream] == [1, 3]
+
+    run(main)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -390,6 +390,8 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
                 self._attach(*await self._open_again(self._reader))
             except APIException as error:
                 return self._failed(error)
+            if self._is_restarting:  # it was asked for too late to end the attempt
+                self._body.close_soon()
             return None
         return None if self._is_closed else Ended(Ending.RESTARTED)
 
