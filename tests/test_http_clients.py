@@ -192,7 +192,9 @@ def test_a_client_or_transport_of_the_other_side_is_refused(given):
 
 
 def test_an_unknown_setting_is_refused():
-    with pytest.raises(TypeError, match="unexpected keywords: base, header"):
+    with pytest.raises(
+        TypeError, match=r"unexpected options: base, header; .*; did you mean base_url\?; did you mean headers\?"
+    ):
         api.APIClient(header={}, base="x")
 
 

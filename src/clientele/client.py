@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
@@ -14,7 +14,7 @@ from .endpoints.call import Call, errors_named
 from .endpoints.decorator import EndpointDecorator
 from .endpoints.direct import PendingStream, direct_call
 from .endpoints.endpoint import Endpoint
-from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamRequestOptions
+from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamOptions, StreamRequestOptions
 from .endpoints.plan import INJECTED, Planner, declare
 from .exceptions import printable_url
 from .headers import is_token
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
+
+_NAMES_ELSEWHERE = {"params": "query", "json": "data", "content": "data", "body": "data", "header": "headers"}
+"""What httpx2 and others call the options of a call."""
+
+_BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client")
 
 
 class APIClient:
@@ -72,8 +77,7 @@ class APIClient:
                     f"{name} is used as it is, so nothing but base_url goes with it; "
                     f"set what you need on the {name} itself"
                 )
-        if unknown := settings.keys() - HTTPClientSettings.__annotations__.keys():
-            raise TypeError(f"APIClient() got unexpected keywords: {', '.join(sorted(unknown))}")
+        _check_names("APIClient", settings, (*_BESIDE_SETTINGS, *HTTPClientSettings.__annotations__))
         self._base_url = "" if base_url is None else _checked_base_url(base_url)
         self._logged_names: set[str] = set()
         self._clients = HTTPClients(
@@ -110,7 +114,7 @@ class APIClient:
         method = _checked_method(method)
         if not isinstance(path, str):
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
-        _check_names(f"{method} {path}", options, EndpointOptions)
+        _check_names(f"{method} {path}", options, EndpointOptions.__annotations__)
         with errors_named(f"{method} {path}"):
             checked_options = Options(**options)
 
@@ -253,7 +257,9 @@ class APIClient:
         method = _checked_method(method)
         if not isinstance(path, str):
             raise TypeError(f"the path comes after the method {method}, as in '/events'; it is {path!r}")
-        _check_names(f"{method} {path}", options, StreamRequestOptions if is_stream else RequestOptions)
+        _check_names(
+            f"{method} {path}", options, (StreamRequestOptions if is_stream else RequestOptions).__annotations__
+        )
         return direct_call(
             method,
             path,
@@ -304,14 +310,24 @@ def _checked_method(method: Any) -> str:
     return method.upper()
 
 
-def _check_names(name: str, options: Mapping[str, Any], known: Any) -> None:
-    if unknown := options.keys() - known.__annotations__.keys():
-        import difflib  # slow to import, and seldom needed
+def _check_names(name: str, options: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        hints = [f"; {hint}" for each in unknown if (hint := _hint(each, known))]
+        raise TypeError(
+            f"{name}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{''.join(hints)}"
+        )
 
-        similar = [each for name in unknown for each in difflib.get_close_matches(name, known.__annotations__, 1)]
-        guess = f"; did you mean {' and '.join(similar)}?" if similar else ""
-        expected = ", ".join(known.__annotations__)
-        raise TypeError(f"{name}: unexpected options: {', '.join(sorted(unknown))}; there are {expected}{guess}")
+
+def _hint(name: str, known: Collection[str]) -> str | None:
+    import difflib  # slow to import, and seldom needed
+
+    if name in StreamOptions.__annotations__:
+        return f"{name} is for streams, which client.stream and client.astream open"
+    similar = [
+        each for each in (_NAMES_ELSEWHERE.get(name), *difflib.get_close_matches(name, known, 1)) if each in known
+    ]
+    return f"did you mean {similar[0]}?" if similar else None
 
 
 def _checked_base_url(base_url: str | httpx2.URL) -> str:

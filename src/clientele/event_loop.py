@@ -74,12 +74,10 @@ class EventLoop:
         return _event_loops[loop]
 
     def is_running_here(self) -> bool:
-        """Whether it is the event loop that runs the caller.
-
-        Raises:
-            RuntimeError: None does.
-        """
-        return self.process == os.getpid() and _running_loop() is self._loop
+        """Whether it is the event loop that runs the caller."""
+        with contextlib.suppress(RuntimeError):  # none does
+            return self.process == os.getpid() and _running_loop() is self._loop
+        return False
 
     def close_at_shutdown(self, closable: AsyncClosable) -> None:
         """Close this when the loop shuts down."""

@@ -47,6 +47,9 @@ _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 
 
+IS_STREAM = "clientele.is_stream"
+"""The extension of a request for a stream."""
+
 _REASONS: dict[type[Exception], str] = {
     httpx2.RequestError: "the request failed",
     httpx2.StreamError: "somebody else read or closed its response",
@@ -182,7 +185,7 @@ class StreamInterrupted(StreamError):
 
     `__cause__` is httpx2's own exception then. A stream that ended without the event that `until` waits for was cut
     short, too. With `reconnect`, no attempt to take the stream up again has led to an event; `__cause__` is what became
-    of the last one.
+    of the last one, `response` and `status_code` are those of the last response that was a stream.
 
     Attributes:
         attempts: How many attempts to take the stream up again have failed since the last event; 0 where none was made.
@@ -300,7 +303,8 @@ def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Requ
     kind = next(kind for kind in type(error).__mro__ if kind in _REASONS)
     words, timeout = _REASONS[kind], _TIMEOUTS.get(kind)
     if timeout is not None:
-        return f"{words} within {request.extensions.get('timeout', {}).get(timeout)} s"
+        option = "idle_timeout" if timeout == "read" and IS_STREAM in request.extensions else "timeout"
+        return f"{words} within {request.extensions.get('timeout', {}).get(timeout)} s ({option})"
     # What could not be written is quoted by the library below; it may be a header, and a secret.
     detail = "" if isinstance(error, httpx2.LocalProtocolError) else excerpt(str(error))
     return f"{words}: {detail}" if detail else words

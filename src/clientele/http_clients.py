@@ -21,6 +21,7 @@ import httpx2
 from .event_loop import EventLoop, is_trio
 from .headers import HeaderTypes, checked_headers
 from .redirects import RedirectGuard
+from .streaming.body import close_bodies_of
 
 Primitive: TypeAlias = str | int | float | bool | None
 QueryParamTypes: TypeAlias = (
@@ -169,6 +170,7 @@ class HTTPClients:
     def close(self) -> None:
         """Close the client for synchronous calls; those for asynchronous ones close with their event loops."""
         self._is_closed = True
+        close_bodies_of(self)
         if self._given_client is not None:
             self._given_client.close()
         _release(self._clients, self._async_clients)

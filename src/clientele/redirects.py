@@ -13,10 +13,7 @@ from typing import Any
 
 import httpx2
 
-from .exceptions import is_secret, printable_url
-
-IS_STREAM = "clientele.is_stream"
-"""The extension of a request for a stream."""
+from .exceptions import IS_STREAM, is_secret, printable_url
 
 _ORIGIN = "clientele.origin"
 """The extension of a redirected request: the origin of the first, which the credentials were given for."""

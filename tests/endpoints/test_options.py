@@ -34,6 +34,9 @@ async def parse_piecemeal(answer: Any) -> AsyncIterator[Any]:
 
 
 class Parser:
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+
     async def __call__(self, answer: Any) -> Any:
         return answer
 
@@ -125,6 +128,15 @@ def test_an_async_function_is_refused_where_nothing_would_await_it(name, functio
     message = refusal(TypeError, **{name: function}, streaming_response=True)
     assert name in message
     assert "pass a plain function" in message
+
+
+@pytest.mark.parametrize("name", ["response_parser", "until", "on_invalid"])
+@pytest.mark.parametrize(
+    "function", [lambda: None, lambda one, two: None, lambda *, one: None, functools.partial(parse, 5)]
+)
+def test_a_function_that_does_not_take_one_argument_is_refused(name, function):
+    message = refusal(TypeError, **{name: function}, streaming_response=True)
+    assert f"{name} is called with one argument, and {function!r} does not take it: " in message
 
 
 def test_an_async_parser_is_refused_for_complete_answers_too():

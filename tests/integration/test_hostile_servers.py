@@ -155,7 +155,7 @@ def test_a_byte_now_and_then_is_interrupted_by_a_shorter_idle_timeout(side, serv
             await connection.send(chunk(bytes([byte])) if slow.startswith(b"data") else bytes([byte]))
             await asyncio.sleep(1)
 
-    reading = side.read(api.APIClient(serve(drip).url), int, idle_timeout=0.2)
+    reading = side.read(api.APIClient(serve(drip).url), int, idle_timeout=0.5)
     assert reading.items == ([1] if slow.startswith(b"data") else [])
     assert isinstance(reading.error, api.StreamInterrupted)
 

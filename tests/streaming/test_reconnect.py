@@ -79,7 +79,7 @@ def ids_sent(server) -> list[str | None]:
 @pytest.mark.parametrize("leave", [close, reset, stall, break_chunk, end])
 def test_a_stream_is_taken_up_where_it_was(side, serve, leave):
     server = serve(in_turn(then(numbered(1, 2), leave), then(numbered(3), leave)))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, idle_timeout=0.2)
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, idle_timeout=1 if leave is stall else None)
     assert reading.error is None
     assert reading.items == [1, 2, 3]
     assert ids_sent(server) == [None, "2", "3"]
@@ -158,6 +158,24 @@ def test_without_it_a_stream_cut_short_says_how_far_it_came(side, serve, leave):
     assert reading.items == [1, 2]
     assert isinstance(reading.error, api.StreamInterrupted)
     assert (reading.error.items_received, reading.error.last_event_id, reading.error.attempts) == (2, "2", 0)
+
+
+def test_without_it_a_connection_that_ends_within_an_event_is_cut_short(side, serve):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    for cut in (b"id: 2\ndata: 2\n", b"data: 2", b"id", b": a comm"):
+        reading = side.read(api.APIClient(serve(then(head + b"id: 1\ndata: 1\n\n" + cut, close)).url), int)
+        assert reading.items == [1]
+        assert isinstance(reading.error, api.StreamInterrupted)
+        assert reading.error.message == "the stream was cut short after 1 item: the connection ended within an event"
+    for whole in (b"", b": a comment\n", b"\n"):
+        reading = side.read(api.APIClient(serve(then(head + b"id: 1\ndata: 1\n\n" + whole, close)).url), int)
+        assert (reading.items, reading.error) == ([1], None)
+
+
+def test_without_it_an_event_without_its_blank_line_is_dropped_where_the_body_is_whole(side, serve):
+    server = serve(EVENT_STREAM + chunk(b"data: 1\n\ndata: 2\n") + END)
+    reading = side.read(api.APIClient(server.url), int)
+    assert (reading.items, reading.error) == ([1], None)
 
 
 def test_without_it_a_body_shorter_than_its_content_length_is_cut_short(side, serve):
@@ -332,8 +350,12 @@ def test_on_reconnect_and_the_log_tell_each_attempt(side, serve, caplog):
         (1, 0, "3", api.StreamInterrupted),
     ]
     lines = [record.getMessage() for record in caplog.records if record.name == "clientele"]
-    assert len(lines) == 3
-    assert lines[1] == f"GET {server.url}/: 503 Busy; reconnecting in 0 s (attempt 2 of 5), from event '2' on"
+    request = f"GET {server.url}/"
+    assert len(lines) == 5
+    assert lines[1] == f"{request}: 503 Busy; reconnecting in 0 s (attempt 2 of 5), from event '2' on"
+    assert lines[2] == f"{request}: reconnected, with status 200"
+    assert lines[3].startswith(f"{request}: the server ended the stream after 3 items; reconnecting in")
+    assert lines[4] == f"{request}: reconnected, with status 204"
 
 
 def test_the_servers_retry_sets_the_wait(side, serve):
@@ -536,6 +558,19 @@ def test_what_an_attempt_opens_too_late_is_closed(serve):
     assert items == [1]
 
 
+@pytest.mark.parametrize("policy", [False, AT_ONCE])
+def test_closing_the_client_from_another_thread_ends_the_wait_for_bytes(serve, policy):
+    server = serve(then(numbered(1), stall))
+    client = api.APIClient(server.url)
+    with reading_thread(client.stream("GET", "/", int, reconnect=policy)) as items:
+        server.wait_until(lambda: len(server.requests) == 1)
+        client.close()
+    assert isinstance(items[-1], api.StreamInterrupted)
+    assert items[-1].message.endswith("its client, or its event loop, was closed")
+    server.wait_until_closed()
+    assert len(server.requests) == 1
+
+
 def test_restarting_from_another_thread_ends_the_wait_for_bytes(serve):
     server = serve(in_turn(then(numbered(1), stall), numbered(2) + END))
     stream = sync_stream(server, AT_ONCE)
@@ -574,7 +609,8 @@ def test_what_had_come_whole_is_yielded_before_a_restart(serve, caplog):
     with caplog.at_level(logging.INFO, "clientele"):
         stream.restart()
         assert list(stream) == [2, 4]
-    assert caplog.records[0].getMessage() == f"GET {server.url}/: restarting the stream, without an event id"
+    told = f"GET {server.url}/: restarting the stream, without an event id, so perhaps from the start"
+    assert caplog.messages[0] == told
 
 
 def test_a_closed_stream_stays_closed(serve):
@@ -671,6 +707,58 @@ def test_restarting_from_another_task_ends_every_wait(serve, run, state):
 
     assert run(main) == ([1, 2], 1)
     server.wait_until_closed()
+
+
+@pytest.mark.parametrize("policy", [False, AT_ONCE])
+def test_closing_the_client_from_another_task_ends_the_wait_for_bytes(serve, run, policy):
+    server = serve(then(numbered(1), stall))
+
+    async def main() -> None:
+        client = api.APIClient(server.url)
+        stream = await client.astream("GET", "/", int, reconnect=policy)
+        assert await anext(stream) == 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(close_when_read, client, stream)
+            with pytest.raises(api.StreamInterrupted, match="its client, or its event loop, was closed"):
+                await anext(stream)
+
+    async def close_when_read(client: api.APIClient, stream: api.AsyncStream[int]) -> None:
+        while not stream._body.is_waiting:
+            await anyio.lowlevel.checkpoint()
+        await client.aclose()
+
+    run(main)
+    server.wait_until_closed()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_restarting_from_another_thread_is_refused_and_changes_nothing(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state, events("2", "end"))
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items = [await anext(stream)]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, stream, items)
+            await anyio.to_thread.run_sync(until_stuck)
+            with pytest.raises(RuntimeError, match=r"call_soon_threadsafe\(stream\.restart\)"):
+                await anyio.to_thread.run_sync(stream.restart)
+            stream.restart()
+        return items
+
+    assert run(main) == [1, 2]
+    server.wait_until_closed()
+
+
+def test_a_stream_that_outlives_its_event_loop_says_so(serve, run):
+    async def open_stream() -> api.AsyncStream[int]:
+        return await client.astream("GET", "/", int)
+
+    client = api.APIClient(serve(then(numbered(1), stall)).url)
+    stream = run(open_stream)
+    with pytest.raises(api.StreamInterrupted, match="its client, or its event loop, was closed"):
+        run(lambda: anext(stream))
 
 
 def test_restarting_while_an_attempt_comes_through_drops_what_it_opened(run):

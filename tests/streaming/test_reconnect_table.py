@@ -182,8 +182,13 @@ def test_retry_after_of_another_status_says_nothing():
 @pytest.mark.parametrize("name", ["initial_delay", "max_delay"])
 @pytest.mark.parametrize("value", [-1, math.inf, math.nan, "1", True, None])
 def test_a_delay_is_a_number_of_seconds(name, value):
-    with pytest.raises(ValueError, match=f"{name} is .*a number of seconds"):
+    with pytest.raises(ValueError, match=f"{name} is .*a finite number of seconds"):
         Reconnect(**{name: value})
+
+
+def test_on_reconnect_takes_one_argument():
+    with pytest.raises(TypeError, match=r"on_reconnect is called with one argument, and .* does not take it"):
+        Reconnect(on_reconnect=lambda: None)  # type: ignore[misc, arg-type]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "10"])

@@ -670,7 +670,7 @@ def test_a_trickle_behind_the_terminator_is_not_waited_out(side, serve):
 
 def test_an_idle_timeout_behind_the_terminator_is_no_error(side, serve):
     server = serve(kept_open(EVENT_STREAM + chunk(TWO_AND_DONE)))
-    reading = side.read(client_of(server), str, until="[DONE]", idle_timeout=0.02)
+    reading = side.read(client_of(server), str, until="[DONE]", idle_timeout=0.1)
     assert (reading.items, reading.error) == (["1", "2"], None)
     server.wait_until_closed()
 

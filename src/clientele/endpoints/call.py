@@ -15,10 +15,9 @@ from typing import Any
 import httpx2
 
 from ..event_loop import EventLoop
-from ..exceptions import StreamInterrupted, TransportError, UnexpectedContentType, reason
+from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
-from ..redirects import IS_STREAM
 from ..streaming.body import AsyncBody, Body
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader

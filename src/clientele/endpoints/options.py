@@ -138,7 +138,9 @@ class Options:
         if self.stream_format is not None and self.stream_format not in list(FORMATS):
             raise ValueError(f"stream_format is {self.stream_format!r}; it is one of {', '.join(map(repr, FORMATS))}")
         if self.idle_timeout is not None and not is_number(self.idle_timeout, int, float):
-            raise ValueError(f"idle_timeout is {self.idle_timeout!r}; it is a number of seconds above 0, or None")
+            raise ValueError(
+                f"idle_timeout is {self.idle_timeout!r}; it is a finite number of seconds above 0, or None"
+            )
         if not _is_timeout(self.timeout):
             raise TypeError(f"timeout is {self.timeout!r}; it is a number of seconds, httpx2.Timeout(...) or None")
         if not is_number(self.max_event_size, int):

@@ -66,6 +66,7 @@ class Body:
 
     Attributes:
         response: The response that they belong to.
+        owner: As given.
         is_closed: Whether the reading has ended.
         read: Waits for the next chunk, and raises `StopIteration` at the end; in a forked child, `RuntimeError`.
     """
@@ -73,13 +74,13 @@ class Body:
     def __init__(self, response: httpx2.Response, owner: object) -> None:
         self.response = response
         self.is_closed = False
-        self._owner = owner
+        self.owner = owner
         self._process = os.getpid()
         response.stream = self._stream = _GuardedStream(cast("httpx2.SyncByteStream", response.stream))
         chunks = response.iter_raw() if _is_plain(response) else response.iter_bytes()
         self._chunks = cast("GeneratorType[bytes, None, None]", chunks)
         self.read: Callable[[], bytes] = self._chunks.__next__
-        _bodies.add(self)
+        _bodies[id(self)] = self
 
     @property
     def is_waiting(self) -> bool:
@@ -129,27 +130,11 @@ class Body:
             self._stream.interrupt(network_stream.get_extra_info("socket"))
 
 
-_bodies: weakref.WeakSet[Body] = weakref.WeakSet()
-
-
-def _leave_to_parent() -> None:
-    """In a forked child: its parent reads from the same connections, and each would take bytes from the other."""
-    for body in _bodies:
-        body.read = _refuse_to_read
-
-
-def _refuse_to_read() -> bytes:
-    raise RuntimeError("this stream was opened before the process was forked; open another in the child")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
-
-
 class AsyncBody:
     """The asynchronous twin of `Body`, which is closed with its event loop at the latest.
 
     Parameters:
+        event_loop: The one that it is read in.
         counts_bytes: Whether the response is to know `num_bytes_downloaded`, which costs a little time for each chunk.
     """
 
@@ -158,7 +143,7 @@ class AsyncBody:
     ) -> None:
         self.response = response
         self.is_closed = False
-        self._owner = owner
+        self.owner = owner
         self._event_loop = event_loop
         self._generators: list[AsyncGenerator[Any, Any]] = []  # those within the chunks' too, the outer first
         self._chunks: AsyncGeneratorType[bytes, None] | DirectStream
@@ -173,6 +158,7 @@ class AsyncBody:
             self._chunks = cast("AsyncGeneratorType[bytes, None]", chunks)
             self.read = self._begin
         event_loop.close_at_shutdown(self)
+        _bodies[id(self)] = self
 
     @property
     def is_waiting(self) -> bool:
@@ -200,6 +186,10 @@ class AsyncBody:
                     stack.push_async_callback(generator.aclose)
             await self.response.aclose()
 
+    def is_read_here(self) -> bool:
+        """Whether the event loop that runs the caller is the one that reads it."""
+        return self._event_loop.is_running_here()
+
     def close_soon(self) -> None:
         """Leave the closing to the event loop."""
         if not self.is_closed:
@@ -213,6 +203,36 @@ class AsyncBody:
                 size += len(chunk)
                 if size > MAX_SIZE_BEFORE_END:
                     break
+
+
+_bodies: weakref.WeakValueDictionary[int, Body | AsyncBody] = weakref.WeakValueDictionary()
+
+
+def _open_bodies() -> list[Body | AsyncBody]:
+    """Those that there are now; other threads may open and drop others meanwhile."""
+    return [body for reference in _bodies.valuerefs() if (body := reference()) is not None]
+
+
+def close_bodies_of(owner: object) -> None:
+    """Close what is still read. Closing the connections alone might leave those waiting who wait for their bytes."""
+    for body in _open_bodies():
+        if body.owner is owner:
+            body.close() if isinstance(body, Body) else body.close_soon()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: its parent reads from the same connections, and each would take bytes from the other."""
+    for body in _open_bodies():
+        if isinstance(body, Body):
+            body.read = _refuse_to_read
+
+
+def _refuse_to_read() -> bytes:
+    raise RuntimeError("this stream was opened before the process was forked; open another in the child")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _is_running(generator: AsyncGenerator[Any, Any]) -> bool:

@@ -12,11 +12,11 @@ each is logged once at INFO, since one that is missing in the map may be a mista
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from ..checks import refusal_of_one_argument
 from ..exceptions import HTTPStatusError, UnexpectedContentType, excerpt, type_name
 from ..hydration import covers, data_decoder, members_of
 from .sse import ServerSentEvent, text_event
@@ -111,7 +111,10 @@ def _decoder(name: str, entry: Any) -> DecodeEvent:
         raise TypeError(f"event_map has an exception at {name!r}; map its class, {type(entry).__name__}")
     if _is_exception(entry):
         return _raiser(name, entry)
-    decode = data_decoder(entry)
+    try:
+        decode = data_decoder(entry)
+    except TypeError as error:
+        raise TypeError(f"event_map has {entry!r} at {name!r}: {error}") from error
     return lambda event: decode(event.data)
 
 
@@ -122,15 +125,12 @@ def _raiser(name: str, exception: type[Exception]) -> DecodeEvent:
         raise TypeError(
             f"event_map raises {exception.__name__} at {name!r}, which is made of a response, not of an event"
         )
-    try:
-        inspect.signature(exception).bind(object())
-    except TypeError as error:
+    refusal = refusal_of_one_argument(exception)
+    if refusal is not None:
         raise TypeError(
-            f"event_map raises {exception.__name__} at {name!r}, which cannot be made of an event alone ({error}); "
+            f"event_map raises {exception.__name__} at {name!r}, which cannot be made of an event alone ({refusal}); "
             "map a class that takes the event as its one argument"
-        ) from None
-    except ValueError:  # built-in classes do not tell their signature
-        pass
+        )
 
     def raise_exception(event: ServerSentEvent[bytes]) -> Any:
         raise exception(text_event(event))

@@ -27,10 +27,16 @@ class Parser(Protocol):
     Attributes:
         last_event_id: The id of the last event, before the first what it is set to. Formats without ids leave it alone.
         retry: The latest reconnection time that the stream has set, in milliseconds, `None` before the first.
+        is_within_event: Whether an event has begun that the end of the stream would drop. Formats whose end completes
+            what has begun leave it alone.
     """
 
     last_event_id: str
     retry: int | None
+
+    @property
+    def is_within_event(self) -> bool:
+        """As above."""
 
     def receive(self, data: bytes) -> Iterable[Frame]:
         """Take the next bytes, and give the frames that they complete."""
@@ -61,6 +67,7 @@ class ChunkParser:
 
     last_event_id = ""
     retry: int | None = None
+    is_within_event = False
 
     def receive(self, data: bytes) -> Iterable[bytes]:
         """Take the next bytes, and give them."""

@@ -133,6 +133,7 @@ class ItemReader(Iterable[T]):
         before: What read the stream before it was taken up again with this response. Default `None`: it begins here.
 
     Attributes:
+        response: As given.
         items: The items in the bytes that were received last. They stop where more bytes are needed, or where the
             stream ends.
         items_received: How many items have been yielded, since the stream began.
@@ -146,7 +147,7 @@ class ItemReader(Iterable[T]):
         self.items: Iterator[T] = iter(())
         self.items_received: int = before.items_received if before else 0
         self.ended: Ended | None = None
-        self._response = response
+        self.response = response
         self._plan = plan
         self._format = plan.format_for(response)
         asked_for = response.request.headers.get("Last-Event-ID", "")
@@ -154,11 +155,6 @@ class ItemReader(Iterable[T]):
         self._parser.last_event_id = before.last_event_id if before else asked_for
         self._events_before: int = before._events_read if before else 0
         self._events_read: int = self._events_before
-
-    @property
-    def request(self) -> httpx2.Request:
-        """The request that the response answers."""
-        return self._response.request
 
     @property
     def last_event_id(self) -> str:
@@ -172,14 +168,16 @@ class ItemReader(Iterable[T]):
         """Take the next bytes, once the items in those before have been read."""
         self.items = self._read(self._parser.receive(data))
 
-    def end(self, *, is_whole: bool = True) -> None:
+    def end(self, *, is_framed: bool = True, takes_rest: bool = True) -> None:
         """Take note that there are no more bytes, once the items in those before have been read.
 
         Parameters:
-            is_whole: Whether this is how the body was meant to end. What is unfinished, a last line without an end say,
-                is dropped otherwise, unless it is a document, which has no other end. Default `True`.
+            is_framed: Whether more says so than the end of the connection, which may have cut an event. Default `True`.
+            takes_rest: Whether a last line without an end, say, is an item all the same. A document always is, which
+                has no other end. Default `True`.
         """
-        self.items = self._read_last(self._parser.end() if is_whole or self._format is JSON_DOCUMENT else ())
+        rest = self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ()
+        self.items = self._read_last(rest, is_cut=not is_framed and self._parser.is_within_event)
 
     def _read(self, frames: Iterable[Frame]) -> Iterator[T]:
         decode, terminator = self._plan.decode_common, self._plan.terminator
@@ -203,49 +201,61 @@ class ItemReader(Iterable[T]):
             raise EventTooLarge(
                 event_number=self._events_read + 1,
                 max_event_size=self._plan.max_event_size,
-                response=self._response,
+                response=self.response,
                 items_received=self.items_received,
                 last_event_id=self.last_event_id,
             ) from None
         except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the items
             raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
 
-    def _read_last(self, frames: Iterable[Frame]) -> Iterator[T]:
+    def _read_last(self, frames: Iterable[Frame], *, is_cut: bool) -> Iterator[T]:
         yield from self._read(frames)
         if self.ended is not None:
             return
-        if self._response.status_code == httpx2.codes.NO_CONTENT:
+        if self.response.status_code == httpx2.codes.NO_CONTENT:
             self._end(Ending.FINISHED)
         elif self._plan.awaits_end:
             awaited = f"until={self._plan.end_shown} waits for"
             self._end(Ending.UNFINISHED, self.interrupted(f"it ended without the event, whole, that {awaited}"))
+        elif is_cut:
+            self._end(Ending.CUT_SHORT, self.interrupted("the connection ended within an event"))
         elif self._format is JSON_DOCUMENT:
             self._end(Ending.FINISHED)
         else:
-            self._end(Ending.END_OF_BODY, self.interrupted("the server ended it"))
+            self._end(Ending.END_OF_BODY, self.interrupted(what="the server ended the stream"))
 
     def cut_short(self, error: httpx2.RequestError | httpx2.StreamError) -> None:
         """Take note that no more bytes came, since this went wrong."""
-        interrupted = self.interrupted(reason(error, self._response.request))
+        interrupted = self.interrupted(reason(error, self.response.request))
         interrupted.__cause__ = error
         self._end(Ending.CUT_SHORT, interrupted)
 
-    def restarted(self) -> None:
-        """Take note that no more bytes are wanted: the stream is to be taken up again."""
-        self._end(Ending.RESTARTED)
+    def left(self, *, to_restart: bool) -> None:
+        """Take note that the body was closed though the stream was not.
 
-    def interrupted(self, reason: str, *, attempts: int = 0) -> StreamInterrupted:
+        Parameters:
+            to_restart: Whether the stream is to be taken up again. Otherwise what it belongs to was closed.
+        """
+        if to_restart:
+            self._end(Ending.RESTARTED)
+        else:
+            self._end(Ending.REFUSED, self.interrupted("its client, or its event loop, was closed"))
+
+    def interrupted(
+        self, reason: str = "", *, what: str = "the stream was cut short", attempts: int = 0
+    ) -> StreamInterrupted:
         """The exception for a stream that was cut short here.
 
         Parameters:
-            reason: How it was, in words.
+            reason: How it was, in words. Default `""`: there is no more to say.
+            what: What happened to it. Default: it was cut short.
             attempts: How many attempts to take it up again have failed.
         """
         items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
         return StreamInterrupted(
-            f"the stream was cut short after {items}: {reason}",
-            request=self._response.request,
-            response=self._response,
+            f"{what} after {items}" + (f": {reason}" if reason else ""),
+            request=self.response.request,
+            response=self.response,
             items_received=self.items_received,
             last_event_id=self.last_event_id,
             attempts=attempts,
@@ -281,7 +291,7 @@ class ItemReader(Iterable[T]):
             event_number=self._events_read,
             expected=self._plan.type_of(event),
             validation_error=error,
-            response=self._response,
+            response=self.response,
             items_received=self.items_received,
             last_event_id=self.last_event_id,
         )

@@ -50,6 +50,7 @@ class LineParser:
 
     last_event_id = ""
     retry: int | None = None
+    is_within_event = False
     _carriage_returns = True
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE, encoding: str = "utf-8") -> None:
@@ -141,6 +142,7 @@ class JSONDocumentParser:
 
     last_event_id = ""
     retry: int | None = None
+    is_within_event = False
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
@@ -177,6 +179,7 @@ class JSONSequenceParser:
 
     last_event_id = ""
     retry: int | None = None
+    is_within_event = False
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size

@@ -76,7 +76,8 @@ class Reconnect:
 
     Attributes:
         initial_delay: The first wait in seconds, if the server does not say it. Default 1.
-        max_delay: The longest wait in seconds; a server's `Retry-After` may be ten times as long. Default 30.
+        max_delay: The longest wait in seconds, and the longest first one; a server's `Retry-After` may be ten times as
+            long. Default 30.
         max_attempts: How many attempts in a row may fail before the stream raises `StreamInterrupted`; `None` for any
             number. Default 10.
         on_reconnect: A function that is called with a `ReconnectAttempt` before each wait. What it raises ends the
@@ -97,7 +98,7 @@ class Reconnect:
     def __post_init__(self) -> None:
         for name in ("initial_delay", "max_delay"):
             if not is_number(value := getattr(self, name), int, float) and value != 0:
-                raise ValueError(f"{name} is {value!r}; it is a number of seconds, 0 or above")
+                raise ValueError(f"{name} is {value!r}; it is a finite number of seconds, 0 or above")
         if self.max_attempts is not None and not is_number(self.max_attempts, int):
             raise ValueError(
                 f"max_attempts is {self.max_attempts!r}; it is a whole number above 0, or None for any number"
@@ -256,6 +257,10 @@ class Resumption:
         except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the stream
             raise RuntimeError(f"on_reconnect raised {error!r}") from error
 
+    def announce_success(self, response: httpx2.Response) -> None:
+        """Tell the log that the last attempt has come through, to this response."""
+        logger.info("%s: reconnected, with status %d", _request_line(response.request), response.status_code)
+
     def _delay(self, policy: Reconnect) -> float:
         longest = policy.max_delay
         least = 0.0 if self._retry is None else min(self._retry, longest * 1000) / 1000
@@ -277,11 +282,19 @@ def _ending(error: APIException) -> Ending:
 
 def _announcement(attempt: ReconnectAttempt, policy: Reconnect, request: httpx2.Request) -> str:
     if attempt.cause is None:
-        return f"{request.method} {printable_url(request.url)}: restarting the stream, {_resumed_from(attempt)}"
+        return f"{_request_line(request)}: restarting the stream, {_resumed_from(attempt)}"
     limit = "" if policy.max_attempts is None else f" of {policy.max_attempts}"
     when = f"in {attempt.delay:.3g} s (attempt {attempt.number}{limit})"
     return f"{attempt.cause}; reconnecting {when}, {_resumed_from(attempt)}"
 
 
 def _resumed_from(attempt: ReconnectAttempt) -> str:
-    return f"from event {excerpt(attempt.last_event_id)!r} on" if attempt.last_event_id else "without an event id"
+    return (
+        f"from event {excerpt(attempt.last_event_id)!r} on"
+        if attempt.last_event_id
+        else "without an event id, so perhaps from the start"
+    )
+
+
+def _request_line(request: httpx2.Request) -> str:
+    return f"{request.method} {printable_url(request.url)}"

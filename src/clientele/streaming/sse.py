@@ -151,6 +151,11 @@ class EventStreamParser:
         self._event_size = 0
         self._is_between_events = False  # at the start a byte order mark may come
 
+    @property
+    def is_within_event(self) -> bool:
+        """Whether an event has begun, or a line."""
+        return self._event_size > 0 or self._lines.rest_size > 0
+
     def receive(self, data: bytes) -> Iterable[EventStreamFrame]:
         """Take the next bytes of the stream, and give the events and comments that they complete.
 

@@ -44,7 +44,7 @@ class _Progress(Generic[T]):
         self._resumption = Resumption(policy)
         self._is_closed = False
         self._is_resuming = False
-        self._is_restarting = False  # while it is being taken up again; before that the body is closed
+        self._is_restarting = False  # from when it is asked for until another attempt is made
 
     @property
     def last_event_id(self) -> str:
@@ -62,7 +62,9 @@ class _Progress(Generic[T]):
             return None
         if step is Outcome.RAISE:
             raise self._last_error(ended)
-        self._resumption.announce(ended, step.delay, request=self._reader.request, last_event_id=self.last_event_id)
+        self._resumption.announce(
+            ended, step.delay, request=self._reader.response.request, last_event_id=self.last_event_id
+        )
         return step.delay
 
     def _failed(self, error: APIException) -> Ended:
@@ -76,14 +78,16 @@ class _Progress(Generic[T]):
         self._reader = reader
         self.reconnects += 1
         self._is_resuming = False
+        self._resumption.announce_success(reader.response)
 
     def _end(self, reader: ItemReader[T], response: httpx2.Response) -> None:
         """Tell the reader that the body has ended.
 
-        Where nothing but the end of the connection says so, what is unfinished may have been cut as well; a stream that
-        is taken up again takes no chances.
+        Where nothing but the end of the connection says so, a last line without an end may have been cut as well; a
+        stream that is taken up again takes no chances.
         """
-        reader.end(is_whole=self._resumption.policy is None or is_framed(response))
+        framed = is_framed(response)
+        reader.end(is_framed=framed, takes_rest=framed or self._resumption.policy is None)
 
     def _last_error(self, ended: Ended) -> APIException:
         assert ended.cause is not None
@@ -157,7 +161,7 @@ class Stream(_Progress[T], Iterator[T]):
                 if reader.ended is not None:
                     self._go_on(reader.ended)
                 elif body.is_closed:
-                    reader.restarted()
+                    reader.left(to_restart=self._is_restarting)
                 else:
                     try:
                         reader.receive(body.read())
@@ -184,10 +188,9 @@ class Stream(_Progress[T], Iterator[T]):
         """
         self._check_resumable()
         with self._changed:
-            if self._is_resuming:
-                self._is_restarting = True
-                self._changed.notify_all()
-            else:
+            self._is_restarting = True
+            self._changed.notify_all()
+            if not self._is_resuming:
                 self._body.close()
 
     def close(self) -> None:
@@ -213,7 +216,6 @@ class Stream(_Progress[T], Iterator[T]):
         """The response has ended: come to the end, take the stream up again, or raise."""
         with self._changed:
             self._is_resuming = True
-            self._is_restarting = self._body.is_closed
         try:
             delay = self._delay_after(ended)
             if delay is None:
@@ -306,7 +308,7 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
                 if reader.ended is not None:
                     await self._go_on(reader.ended)
                 elif body.is_closed:
-                    reader.restarted()
+                    reader.left(to_restart=self._is_restarting)
                 else:
                     try:
                         reader.receive(await body.read())
@@ -329,11 +331,16 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
         whole is yielded first. A closed stream stays closed.
 
         Raises:
-            RuntimeError: The stream was declared without `reconnect`.
+            RuntimeError: The stream was declared without `reconnect`, or is read in another event loop.
         """
         self._check_resumable()
+        if not self._body.is_read_here():
+            raise RuntimeError(
+                "the stream is read in another event loop, or thread; restart it there, "
+                "with loop.call_soon_threadsafe(stream.restart) for example"
+            )
+        self._is_restarting = True
         if self._is_resuming:
-            self._is_restarting = True
             self._wake()
         else:
             self._body.close_soon()
@@ -358,7 +365,6 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
     async def _go_on(self, ended: Ended) -> None:
         """The response has ended: come to the end, take the stream up again, or raise."""
         self._is_resuming = True
-        self._is_restarting = self._body.is_closed
         try:
             delay = self._delay_after(ended)
             if delay is None:
@@ -373,13 +379,13 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
                 delay = self._delay_after(failed) or 0.0
         finally:
             self._is_resuming = False
+            self._scope = None
 
     async def _wait(self, delay: float) -> bool:
         """Wait before an attempt; whether one is to be made, and the stream has not been closed."""
         with anyio.move_on_after(delay) as self._scope:
             if not (self._is_closed or self._is_restarting):
                 await anyio.sleep_forever()
-        self._scope = None
         self._is_restarting = False
         return not self._is_closed
 

@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import aiohttp
 import httpx2
+from aiohttp.http_exceptions import HttpProcessingError
 
 HTTPX2_ERRORS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
@@ -61,6 +62,8 @@ def _message(error: BaseException) -> str:
         return str(error.os_error) or type(error.os_error).__name__
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"{error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(error.__cause__, HttpProcessingError):
+        return error.__cause__.message  # without the status that aiohttp has for it
     if isinstance(error, aiohttp.ClientResponseError):  # its status is aiohttp's own
         return error.message
     if isinstance(error, aiohttp.ClientConnectionError) and error.__cause__ is not None:
