@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import h11
 import httpx2
@@ -118,6 +119,32 @@ def test_what_httpx2_encodes_is_sent_as_it_is(serve, send, make_body):
     expected = httpx2.Request("POST", server.url, **make_body())
     names = ("Content-Type", "Content-Length", "Transfer-Encoding")
     assert received(server) == (expected.read(), *[expected.headers.get(name) for name in names])
+
+
+def test_bytes_may_be_sent_in_chunks(serve, send):
+    server = serve(answer(b"5"))
+    send(server.url, "POST", content=b"abc", headers={"Transfer-Encoding": "chunked"})
+    assert received(server) == (b"abc", None, None, "chunked")
+
+
+def test_a_body_of_anything_but_bytes_is_refused(serve, send):
+    async def text() -> AsyncIterator[Any]:
+        yield b"a"
+        yield "b"
+
+    with pytest.raises(TypeError, match="bytes"):
+        send(serve(Connection.until_client_closes).url, "POST", content=text())
+
+
+def test_a_body_that_awaits_what_was_cancelled_says_so(serve, send):
+    async def cancelled() -> AsyncIterator[bytes]:
+        yield b"a"
+        task = asyncio.create_task(asyncio.sleep(WAIT))
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        send(serve(Connection.until_client_closes).url, "POST", content=cancelled())
 
 
 BOUNDARY = "multipart/form-data; boundary=boundary"

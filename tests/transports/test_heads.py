@@ -62,6 +62,22 @@ def test_nothing_is_added_to_a_request(run, make_client):
     assert not any(b"aiohttp" in line.lower() for line in lines)
 
 
+def test_headers_whose_name_is_spelled_in_several_ways_all_arrive(run, make_client):
+    lines = head_of(run, make_client, headers=[("X-A", "1"), ("x-a", "2"), ("X-B", "3"), ("X-A", "4")])
+    pairs = [line.split(b": ") for line in lines if line.lower().startswith(b"x-")]
+    assert [(name.lower(), value) for name, value in pairs] == [
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+        (b"x-b", b"3"),
+        (b"x-a", b"4"),
+    ]
+
+
+def test_a_request_has_one_host(serve, send):
+    with pytest.raises(httpx2.LocalProtocolError):
+        send(serve(answer(b"5")).url, headers=[("Host", "a"), ("host", "b")])
+
+
 HEADERS = [
     ("x-lower", "1"),
     ("X-UPPER", "2"),

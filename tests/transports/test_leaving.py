@@ -15,6 +15,7 @@ from tests.loops import Word, on_each_loop
 from tests.servers import EVENT_STREAM, WAIT, Connection, answer, chunk
 
 from clientele import api
+from clientele.transports.aiohttp import AiohttpTransport
 
 pytestmark = on_each_loop
 
@@ -180,6 +181,20 @@ def test_a_response_that_is_dropped_unclosed_leaves_no_warning(serve, run, make_
         await asyncio.to_thread(server.wait_until_closed)
 
     run(main)
+    gc.collect()
+
+
+def test_a_response_that_outlives_its_event_loop_leaves_no_warning(serve, run):
+    server = serve(never_end)
+    client = httpx2.AsyncClient(transport=AiohttpTransport(verify=False))
+
+    async def main() -> httpx2.Response:
+        asyncio.get_running_loop().set_debug(True)
+        return await client.send(client.build_request("GET", server.url), stream=True)
+
+    response = run(main)
+    server.wait_until_closed()
+    del response
     gc.collect()
 
 

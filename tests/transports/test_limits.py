@@ -36,6 +36,20 @@ def test_no_more_connections_than_allowed_under_many_requests(serve, run, make_c
     assert max(seen) == server.connections == 5
 
 
+def test_those_who_wait_take_up_the_connections_of_those_before_them(serve, run, make_client):
+    server = serve(answer(b"5"))
+
+    async def main() -> list[httpx2.Response]:
+        limits = httpx2.Limits(max_connections=5, max_keepalive_connections=1)
+        async with make_client(limits=limits) as client:
+            responses = await asyncio.gather(*[client.get(server.url) for _ in range(50)])
+            await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 1)
+            return responses
+
+    assert [response.content for response in run(main)] == [b"5"] * 50
+    assert server.connections == 5
+
+
 def test_without_a_limit_every_request_gets_its_connection(serve, run, make_client):
     async def wait(connection: Connection) -> None:
         await connection.send(EVENT_STREAM)

@@ -111,6 +111,14 @@ def test_headers_are_for_the_proxy_alone(serve_proxy, target, send, url):
     assert all(request.header("X-Proxy") is None for request in target.requests)
 
 
+def test_a_header_for_the_proxy_may_be_repeated(serve_proxy, send):
+    server = serve_proxy()
+    via = httpx2.Proxy(server.url, headers=[("X-Proxy", "1"), ("X-Proxy", "2")])
+    send(FORWARDED, options={"proxy": via})
+    headers = [value for name, value in server.requests[0].headers if name.lower() == "x-proxy"]
+    assert headers == ["1", "2"]
+
+
 def test_a_header_of_the_request_goes_before_one_for_the_proxy(serve_proxy, send):
     server = serve_proxy()
     via = httpx2.Proxy(server.url, headers={"X-One": "proxy"})

@@ -67,7 +67,10 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
       beside the proxy's headers; it grants it with the status 200 alone, and within the connect timeout;
     - a proxy may be `http` or `https`, the latter verified as `verify` says, without an `ssl_context` of its own;
     - over a Unix socket there is no TLS, and no TCP keep-alive;
-    - the value of a header must be UTF-8, and a host that looks like an IPv4 address must be a canonical one;
+    - the value of a header must be UTF-8, without control characters, and may begin and end with blanks; all headers of
+      one name are sent with the spelling of the first; a host that looks like an IPv4 address must be a canonical one;
+    - a refused `Expect: 100-continue`, and an answer to `HEAD` without the length of the body that it has not, end the
+      connection;
     - a trailing `?` without a query is not sent;
     - of malformed responses each takes some that the other refuses;
     - `network_stream` tells about the connection (`socket`, `ssl_object`, `client_addr`, `server_addr`), and cannot be
@@ -225,6 +228,7 @@ class _Session:
             max_field_size=MAX_HEAD_SIZE,
             max_headers=MAX_HEAD_SIZE,
         )
+        self._responses: weakref.WeakSet[aiohttp.ClientResponse] = weakref.WeakSet()
         _sessions.add(self)
 
     async def send(self, request: httpx2.Request, event_loop: EventLoop) -> httpx2.Response:
@@ -252,6 +256,7 @@ class _Session:
                 middlewares=(exchange,),
                 **options,
             )
+        self._responses.add(response)
         return exchange.response(response, event_loop)
 
     async def aclose(self) -> None:
@@ -259,6 +264,8 @@ class _Session:
         if self._loop.is_closed():
             self._connector.let_go()
         self._connector.close_active()
+        for response in list(self._responses):  # one that somebody still holds would warn that nobody closed it
+            response.close()
         await self._session.close()
 
     def leave_to_parent(self) -> None:
@@ -372,8 +379,7 @@ class _Proxy:
         """What aiohttp is told; the headers are completed for a request that the proxy itself reads."""
         if url.scheme == "https":
             return {"proxy": self.url, "proxy_headers": self.headers}
-        for name, value in self.headers.items():
-            headers.setdefault(name, value)
+        headers.extend([(name, value) for name, value in self.headers.items() if name not in headers])
         return {"proxy": self.url}
 
 
@@ -399,4 +405,8 @@ def _aiohttp_headers(request: httpx2.Request) -> CIMultiDict[str]:
     for token in (request.method, *(name for name, _ in headers)):
         if not is_token(token):
             raise httpx2.LocalProtocolError(f"{excerpt(token)!r} is no name of a method or header", request=request)
+    first: dict[str, str] = {}
+    headers = [(first.setdefault(name.lower(), name), value) for name, value in headers]  # aiohttp drops others
+    if sum(name.lower() == "host" for name, _ in headers) > 1:
+        raise httpx2.LocalProtocolError("there is more than one Host header", request=request)
     return CIMultiDict(headers)

@@ -41,12 +41,13 @@ class Upload:
         self._request = request
         self._timeout = timeout
         self._length = _content_length(request)
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._deadline: asyncio.Timeout | None = None
         self._is_done = asyncio.Event()
         self.data: bytes | AsyncGenerator[bytes] | None
         assert isinstance(request.stream, httpx2.AsyncByteStream)
-        if isinstance(request.stream, httpx2.ByteStream) and len(content := request.read()) <= PIECE_SIZE:
+        is_whole = isinstance(request.stream, httpx2.ByteStream) and "Transfer-Encoding" not in request.headers
+        if is_whole and len(content := request.read()) <= PIECE_SIZE:
             self.data = content or None
             self._check_length(len(content), is_last=True)
         else:
@@ -94,15 +95,16 @@ class Upload:
             self._stop_clock()
             async with _closed_at_end(stream) as parts:
                 async for part in parts:
-                    size += len(part)
+                    size += _size_of(part)
                     self._check_length(size, is_last=False)
                     for start in range(0, len(part), PIECE_SIZE):
                         self._start_clock()
                         yield part[start : start + PIECE_SIZE]
                         self._stop_clock()
             self._check_length(size, is_last=True)
-        except Exception as error:
-            self.error = error
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, Exception) or not _is_cancelled():
+                self.error = error
             raise
         finally:
             self._is_done.set()
@@ -223,6 +225,18 @@ class ResponseStream(DirectStream):
     def __del__(self) -> None:
         if self._response.connection is not None:  # nobody closed it
             self._event_loop.close_soon(self)
+
+
+def _size_of(part: object) -> int:
+    if isinstance(part, bytes | bytearray | memoryview):
+        return len(part)
+    raise TypeError(f"the request's body is to be made of bytes; there is a {type(part).__name__}")
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled the running task; something that it awaits may have been cancelled by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _content_length(request: httpx2.Request) -> int | None:

@@ -17,7 +17,7 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 MAX_HEAD_SIZE = 100 * 1024
-"""The largest head of a response that is taken, in bytes; httpx2's own transport takes no larger one."""
+"""The largest head of a response that is taken, in bytes, which is about what httpx2's own transport takes."""
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -141,6 +141,7 @@ class Connector(aiohttp.BaseConnector):
         self._factory = functools.partial(Protocol, loop=self._loop)  # type: ignore[assignment]
         self._active: set[Connection] = set()  # held here, so that none that was dropped is warned of
         self._idle: dict[asyncio.Transport, ResponseHandler] = {}  # the longest idle first
+        self._awaited = 0  # how many requests are about to take one up
 
     async def connect(self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
         """A connection for a request, an idle or a new one, within the limits.
@@ -148,12 +149,14 @@ class Connector(aiohttp.BaseConnector):
         Raises:
             httpx2.PoolTimeout: None became free in time.
         """
-        await self._wait_for_slot(req.pool_timeout)
+        self._awaited += 1
         try:
-            connection = await super().connect(req, traces, timeout)
+            connection = await self._connect_in_turn(req, traces, timeout)
         except BaseException:
-            self._free_slot()
+            self._awaited -= 1
+            self._close_idle()
             raise
+        self._awaited -= 1
         protocol, transport = connection.protocol, connection.transport
         assert isinstance(protocol, Protocol)
         assert transport is not None
@@ -187,6 +190,14 @@ class Connector(aiohttp.BaseConnector):
                 protocol.connection_lost(None)
         self._idle.clear()
 
+    async def _connect_in_turn(self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
+        await self._wait_for_slot(req.pool_timeout)
+        try:
+            return await super().connect(req, traces, timeout)
+        except BaseException:
+            self._free_slot()
+            raise
+
     async def _wait_for_slot(self, timeout: float | None) -> None:
         if self._slots is None:
             return
@@ -212,10 +223,8 @@ class Connector(aiohttp.BaseConnector):
 
     def _close_idle(self) -> None:
         """Close those that have been idle longest, as long as there are too many, of these or of all."""
-        allowed = [
-            self._limits.max_keepalive_connections,
-            None if self._limits.max_connections is None else self._limits.max_connections - len(self._active),
-        ]
+        idle, all_ = self._limits.max_keepalive_connections, self._limits.max_connections
+        allowed = [idle and idle + self._awaited, None if all_ is None else all_ - len(self._active)]
         most = min((each for each in allowed if each is not None), default=None)
         if most is None or len(self._idle) <= most:
             return
