@@ -22,6 +22,7 @@ class Sizes:
 
     Attributes:
         rounds: How often each case is measured.
+        stream_rounds: How often the concurrent streams are, whose figures scatter most.
         firehose: Events.
         streams: Concurrent streams.
         stream_events: Events of each of those.
@@ -32,7 +33,7 @@ class Sizes:
         calls: Complete calls.
         parse: Events; few, so that their memory is used again, and is not what is measured.
         parse_repeat: How often they are parsed in a run.
-        parse_rounds: How often that is measured; the runs are so short that a moment's trouble shows.
+        short_rounds: How often that, and the calls, are measured; the runs are so short that a moment's trouble shows.
         imports: Fresh interpreters.
         time_limit: Seconds that a peer may take for one large event.
         fresh: Whether memory is measured in fresh processes.
@@ -40,6 +41,7 @@ class Sizes:
     """
 
     rounds: int = 5
+    stream_rounds: int = 9
     firehose: int = 10_000
     streams: int = 200
     stream_events: int = 40
@@ -50,7 +52,7 @@ class Sizes:
     calls: int = 500
     parse: int = 1000
     parse_repeat: int = 20
-    parse_rounds: int = 15
+    short_rounds: int = 15
     imports: int = 15
     time_limit: float = 8
     fresh: bool = True
@@ -60,6 +62,7 @@ class Sizes:
 FULL = Sizes()
 SMOKE = Sizes(
     rounds=1,
+    stream_rounds=1,
     firehose=200,
     streams=10,
     stream_events=5,
@@ -70,7 +73,7 @@ SMOKE = Sizes(
     calls=10,
     parse=200,
     parse_repeat=2,
-    parse_rounds=1,
+    short_rounds=1,
     imports=1,
     time_limit=20,
     fresh=False,
@@ -196,7 +199,7 @@ def streams(sizes: Sizes) -> Iterator[Case]:
                 count=sizes.streams * sizes.stream_events,
                 digest=payload.expected_digest("model", sizes.stream_events),
                 warm_up=_frugal_warm_up(min(3000, sizes.firehose)),
-                rounds=sizes.rounds,
+                rounds=sizes.stream_rounds,
             )
 
 
@@ -318,7 +321,7 @@ def calls(sizes: Sizes) -> Iterator[Case]:
                         payload.expected_records(sizes.calls, is_whole=True),
                     ),
                 ),
-                rounds=sizes.rounds,
+                rounds=sizes.short_rounds,
             )
 
 
@@ -339,7 +342,7 @@ def parse(sizes: Sizes) -> Iterator[Case]:
                 count=sizes.parse,
                 digest=payload.expected_digest("str", sizes.parse),
                 warm_up=((None, parts.request("whole items", sizes.parse), expected),),
-                rounds=sizes.parse_rounds,
+                rounds=sizes.short_rounds,
             )
 
 
