@@ -217,7 +217,8 @@ def close_bodies_of(owner: object) -> None:
     """Close what is still read. Closing the connections alone might leave those waiting who wait for their bytes."""
     for body in _open_bodies():
         if body.owner is owner:
-            body.close() if isinstance(body, Body) else body.close_soon()
+            close = body.close if isinstance(body, Body) else body.close_soon
+            close()
 
 
 def _leave_to_parent() -> None:

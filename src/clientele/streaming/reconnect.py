@@ -10,6 +10,7 @@ It is the processing model of the WHATWG HTML standard, section 9.2.3, with what
 | it was cut short (reset, broken chunk, `idle_timeout`), or there was no connection | raise | wait |
 | the server is not available: status 408, 429, 5xx | raise | wait, as `Retry-After` says |
 | the server refused: another status, another content type, a redirect that leads nowhere | raise | raise |
+| its client, or its event loop, was closed | raise | raise |
 | somebody asked for it: `restart()` | | at once |
 
 A wait begins an attempt. Attempts that brought no event are failures; after `max_attempts` of them in a row there is no

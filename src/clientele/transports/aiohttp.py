@@ -405,8 +405,8 @@ def _aiohttp_headers(request: httpx2.Request) -> CIMultiDict[str]:
     for token in (request.method, *(name for name, _ in headers)):
         if not is_token(token):
             raise httpx2.LocalProtocolError(f"{excerpt(token)!r} is no name of a method or header", request=request)
-    first: dict[str, str] = {}
-    headers = [(first.setdefault(name.lower(), name), value) for name, value in headers]  # aiohttp drops others
-    if sum(name.lower() == "host" for name, _ in headers) > 1:
+    first: dict[str, str] = {}  # of the ways in which a name is spelled; aiohttp drops others
+    together = CIMultiDict((first.setdefault(name.lower(), name), value) for name, value in headers)
+    if len(together.getall("Host", ())) > 1:
         raise httpx2.LocalProtocolError("there is more than one Host header", request=request)
-    return CIMultiDict(headers)
+    return together

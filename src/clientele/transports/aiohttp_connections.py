@@ -223,8 +223,8 @@ class Connector(aiohttp.BaseConnector):
 
     def _close_idle(self) -> None:
         """Close those that have been idle longest, as long as there are too many, of these or of all."""
-        idle, all_ = self._limits.max_keepalive_connections, self._limits.max_connections
-        allowed = [idle and idle + self._awaited, None if all_ is None else all_ - len(self._active)]
+        kept, limit = self._limits.max_keepalive_connections, self._limits.max_connections
+        allowed = [kept and kept + self._awaited, None if limit is None else limit - len(self._active)]
         most = min((each for each in allowed if each is not None), default=None)
         if most is None or len(self._idle) <= most:
             return
