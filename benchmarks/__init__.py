@@ -2,15 +2,17 @@
 
 | module | its job |
 |---|---|
-| `payload.py` | what is sent, and what the items must be |
-| `server.py` | the other end of the wire, a process of its own |
-| `contestants/` | how each library is used for each task |
-| `worker.py` | the process of one contestant: does as it is told, and measures itself |
-| `workloads.py` | what is measured: a table of cases |
+| `payload.py` | what the server sends, and what the items must be |
+| `server.py` | the server, a process of its own |
+| `contestants/` | how each library does each task |
+| `worker.py` | the process of one contestant, which measures itself |
+| `workloads.py` | what is measured: a list of cases |
 | `runner.py` | the order of the rounds, and the check that all items came |
 | `figures.py` | medians, spreads and ratios |
-| `aims.py`, `report.py` | the figures held against the aims, and as tables |
-| `system.py` | memory, and what the machine is |
+| `aims.py`, `report.py` | the aims, and the figures as tables |
+| `system.py` | memory, and the machine |
 
-`NOTES.md`, which people write, becomes the end of `RESULTS.md`, which the program does. It needs Linux.
+`RESULTS.md` is written by the program; `NOTES.md`, which becomes its end, is written by people. Linux only.
+
+To measure a part: `--only firehose --rounds 3 --contestant clientele floor --size firehose=50000`.
 """

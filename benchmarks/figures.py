@@ -1,4 +1,4 @@
-"""The figures of a run, each the median of its rounds with its spread, and what is read off them."""
+"""The figures of a run: the median of the rounds, their spread, and ratios between contestants."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ Unit: TypeAlias = Callable[[Measured], float]
 MIB = 1 << 20
 
 
+class NotMeasured(Exception):
+    """The run has no such figure."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """The rounds of one case, in one unit."""
@@ -22,16 +26,19 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The one in the middle."""
+        """The median of the rounds."""
         return statistics.median(self.values)
 
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        """What half of the rounds lie between."""
-        if len(self.values) < 2:
-            return self.median, self.median
-        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
-        return low, high
+    def beside(self, other: Figure) -> float:
+        """The ratio of this figure to another one.
+
+        The machine's speed changes while the rounds go on, and what is compared runs close together. So the ratio is
+        taken in each round, and the median of the ratios counts. Where one has fewer rounds than the other, it is the
+        ratio of the medians.
+        """
+        if len(self.values) == len(other.values):
+            return statistics.median(mine / its for mine, its in zip(self.values, other.values, strict=True))
+        return self.median / other.median
 
     def __str__(self) -> str:
         if len(self.values) == 1:
@@ -51,22 +58,29 @@ class Figures:
         self.results = results
         self.sizes = sizes
 
-    def figure(self, workload: str, table: str, contestant: str, unit: Unit) -> Figure | str:
-        """The figure of one case, or why there is none."""
+    def shown(self, workload: str, table: str, contestant: str, unit: Unit) -> Figure | str:
+        """The figure of a case, or why it has none."""
         measured = self.results[workload][table][contestant]
         if isinstance(measured, str):
             return measured
         return Figure(tuple(unit(each) for each in measured))
 
-    def median(self, workload: str, table: str, contestant: str, unit: Unit) -> float:
-        """The median of a case that has figures."""
-        found = self.figure(workload, table, contestant, unit)
-        assert isinstance(found, Figure), f"{workload}, {table}, {contestant}: {found}"
-        return found.median
+    def figure(self, workload: str, table: str, contestant: str, unit: Unit) -> Figure:
+        """The figure of a case.
+
+        Raises:
+            NotMeasured: It has none.
+        """
+        if contestant not in self.results.get(workload, {}).get(table, {}):
+            raise NotMeasured
+        found = self.shown(workload, table, contestant, unit)
+        if isinstance(found, str):
+            raise NotMeasured(found)
+        return found
 
 
 def number(value: float) -> str:
-    """A number as a person would write it: three significant digits, no more than two behind the point."""
+    """A number as a person would write it: three significant digits, at most two after the point."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:.{digits}f}"
 
@@ -77,5 +91,10 @@ def times(value: float) -> str:
 
 
 def per(key: str, divisor: float, factor: float = 1) -> Unit:
-    """A unit: one of the measured values, times a factor, for each of so many."""
+    """A unit: one of the measured values, times a factor, divided by a number."""
     return lambda measured: measured[key] * factor / divisor
+
+
+def last_beside_first(measured: Measured) -> float:
+    """A unit: the last openings beside the first."""
+    return measured["last"] / measured["first"]

@@ -1,11 +1,9 @@
-"""What is sent, and what the items must be.
+"""What the server sends, and what the items must be.
 
-The event is a chunk of an OpenAI-shaped chat completion, about 210 bytes. Every event has a serial number in its text,
-so that an item lost, doubled or out of order is noticed; all are of the same length, so that a server can cut any
-number of them out of one prepared block.
+An event is a chunk of an OpenAI-shaped chat completion, about 210 bytes. Its text contains a serial number, so a lost,
+repeated or misplaced item is noticed. All events have the same length.
 
-In every run the contents of all items are compared with those that were sent, by a digest. The models are compared
-whole in the round that warms up.
+Every run compares the contents of all items with what was sent, by a digest. The warm-up compares whole items.
 """
 
 from __future__ import annotations
@@ -13,14 +11,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import random
+import struct
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
 SERIALS = 10_000
-PIECE = bytes(range(ord("A"), ord("Z") + 1)) * 40
-STAMPED_DIGITS = 6
+PIECE = 1024
+"""The bytes of a large event that are sent at a time."""
 
 
 class Delta(BaseModel):
@@ -61,8 +62,9 @@ RECORD = (
     b'{"id":4711,"name":"Ada Lovelace","email":"ada@example.com","tags":["analyst","countess","poetical science"],'
     b'"active":true}'
 )
-ITEM_TYPES: dict[str, Any] = {"model": Chunk, "dict": dict[str, Any], "str": str, "large": str}
-"""The kinds of items. A `large` one is a `str`, for which the limits of a library are raised."""
+ITEM_TYPES: dict[str, Any] = {"model": Chunk, "str": str, "large": str}
+"""The kinds of items. A `large` one is a `str`, for which a library's size limits are raised."""
+GZIP_START = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def content(serial: int) -> str:
@@ -89,43 +91,65 @@ def http_chunk(data: bytes) -> bytes:
 
 
 @functools.cache
-def event_block() -> tuple[bytes, int]:
-    """All events in their HTTP chunks, one after another, and the size of each."""
-    chunks = [http_chunk(event(content(serial))) for serial in range(SERIALS)]
-    assert len({len(chunk) for chunk in chunks}) == 1
-    return b"".join(chunks), len(chunks[0])
+def all_events() -> bytes:
+    """Every event once, in order."""
+    return b"".join(event(content(serial)) for serial in range(SERIALS))
 
 
 @functools.cache
-def event_pieces(count: int, size: int | None) -> list[bytes]:
-    """Events without HTTP: each in a piece of its own, or all in pieces of a size."""
-    events = [event(content(serial)) for serial in range(count)]
-    if size is None:
-        return events
-    whole = b"".join(events)
-    return [whole[start : start + size] for start in range(0, len(whole), size)]
+def event_block(*, is_gzip: bool = False) -> tuple[bytes, list[int]]:
+    """Every event once, each in an HTTP chunk of its own, and where each chunk ends.
+
+    A compressed block flushes after every event. The last flush also resets the compression window, so the block may
+    be sent any number of times in a row.
+    """
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    block = bytearray()
+    ends: list[int] = []
+    for serial in range(SERIALS):
+        data = event(content(serial))
+        if is_gzip:
+            is_last = serial == SERIALS - 1
+            data = compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH if is_last else zlib.Z_SYNC_FLUSH)
+        block += http_chunk(data)
+        ends.append(len(block))
+    return bytes(block), ends
+
+
+def gzip_end(checksum: int, size: int) -> bytes:
+    """The end of a gzip stream: an empty last block, the CRC-32 and the size of what was compressed."""
+    return zlib.compressobj(wbits=-zlib.MAX_WBITS).flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF)
+
+
+@functools.cache
+def _words() -> str:
+    """1 MiB of random words, the same in every process. It compresses about as well as ordinary text."""
+    chosen = random.Random(4711)
+    letters = "etaoinshrdlu"
+    words = ["".join(chosen.choices(letters, k=chosen.randint(2, 9))) for _ in range(2000)]
+    return " ".join(chosen.choices(words, k=1 << 18))[: 1 << 20]
 
 
 def large_text(kib: int) -> str:
     """The data of a large event."""
-    unit = PIECE[:1024].decode()
-    return unit * kib
+    repeats, rest = divmod(kib << 10, 1 << 20)
+    return _words() * repeats + _words()[:rest]
 
 
-@functools.lru_cache(maxsize=1)
-def large_body(kib: int) -> bytes:
-    """A large event, each of its pieces of 1 KiB an HTTP chunk."""
+@functools.lru_cache(maxsize=2)
+def large_body(kib: int, *, is_gzip: bool = False) -> bytes:
+    """A large event in pieces of 1 KiB, each flushed if compressed, and each in an HTTP chunk of its own."""
     body = b"data: %b\n\n" % large_text(kib).encode()
-    return b"".join(http_chunk(body[start : start + 1024]) for start in range(0, len(body), 1024))
+    pieces = [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
+    if is_gzip:
+        compressor = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
+        pieces = [compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+        pieces.append(compressor.flush())
+    return b"".join(map(http_chunk, pieces))
 
 
 def _content_of_model(item: Any) -> str:
     text: str = item.choices[0].delta.content
-    return text
-
-
-def _content_of_dict(item: Any) -> str:
-    text: str = item["choices"][0]["delta"]["content"]
     return text
 
 
@@ -141,7 +165,6 @@ def _content_of_record(item: Any) -> str:
 
 CONTENT_OF: dict[str, Callable[[Any], str]] = {
     "model": _content_of_model,
-    "dict": _content_of_dict,
     "str": _content_of_text,
     "large": _content_of_text,
     "record": _content_of_record,
@@ -150,10 +173,10 @@ CONTENT_OF: dict[str, Callable[[Any], str]] = {
 
 
 def whole(kind: str, item: Any) -> str:
-    """All of an item, in a form that can be compared."""
+    """A whole item in a form that can be compared."""
     if isinstance(item, str):
         return item if kind == "large" else json.dumps(json.loads(item), sort_keys=True)
-    return json.dumps(item if isinstance(item, dict) else item.model_dump(), sort_keys=True)
+    return json.dumps(item.model_dump(), sort_keys=True)
 
 
 def digest(contents: Iterable[str]) -> str:

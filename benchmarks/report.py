@@ -1,4 +1,4 @@
-"""The figures as Markdown: what was aimed at, a table for each workload, and on what all of it was measured."""
+"""The report, as Markdown: the aims, a table for each workload, and what it was measured on."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .aims import verdicts
-from .contestants import OURS
-from .figures import MIB, Figure, Figures, per, times
+from .aims import rows
+from .contestants import OURS, everyone, is_peer
+from .figures import MIB, Figure, Figures, last_beside_first, per, times
 from .figures import Unit as UnitOf
 from .runner import LONG_RUN
-from .system import machine
-from .workloads import Sizes
+from .system import machine, most_streams
+from .workloads import CODINGS, FULL, INTERVAL_MS, SIDES, Sizes
 
 HERE = Path(__file__).parent
-RIDES_ON = ("clientele", "httpx2", "httpcore2", "h11", "pydantic", "pydantic-core", "anyio")
+INSTALLED_WITH_US = ("clientele", "httpx2", "httpcore2", "pydantic", "pydantic-core", "anyio")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A measured value; the first of a table is the one that the ratios are of."""
+    """A measured value. The ratios of a table are those of its first column."""
 
     title: str
     unit: UnitOf
@@ -38,7 +38,7 @@ class Section:
         title: The heading.
         text: What was done.
         columns: What is shown of each case.
-        beside: What the ratios are to, besides ours: the beginning of a contestant's name.
+        beside: The contestant that all are compared with, apart from ours, or the beginning of its name.
     """
 
     workload: str
@@ -49,61 +49,52 @@ class Section:
 
 
 def _sections(sizes: Sizes) -> tuple[Section, ...]:
-    cpu_per = "CPU µs per event"
-    events = sizes.streams * sizes.stream_events - 1
+    cpu_per_event = "CPU µs per event"
     return (
         Section(
             "firehose",
             "Firehose",
-            f"{sizes.firehose:,} events on one stream, as fast as they are read. The heading says the loop, and what "
-            "each event becomes.",
+            f"{sizes.firehose:,} events on one stream, as fast as the client reads. The headings name the loop, and "
+            f"what each event becomes. {_peers()} The floors and the bare clients are no peers: they do less.",
             (
-                Column(cpu_per, per("cpu", sizes.firehose, 1e6)),
+                Column(cpu_per_event, per("cpu", sizes.firehose, 1e6)),
                 Column("wall µs per event", per("wall", sizes.firehose, 1e6)),
             ),
         ),
         Section(
-            "streams",
-            f"{sizes.streams} concurrent token streams",
-            f"{sizes.streams} streams, each with an event per 30 ms, {sizes.stream_events} events each. CPU from the "
-            "first item of all to the last; memory is the most that was added in a fresh process that had read one "
-            "stream before.",
-            (Column(cpu_per, per("cpu", events, 1e6)), Column("memory, MiB", per("peak", MIB))),
-        ),
-        Section(
-            "latency",
-            "Latency",
-            f"From the server's write to the item in hand, at an event per millisecond, {sizes.latency} events a "
-            "round: the median and the 99th percentile of each round.",
-            (Column("p50, µs", per("p50", 1, 1e6)), Column("p99, µs", per("p99", 1, 1e6))),
-        ),
-        Section(
-            "long-stream",
-            f"{sizes.long_stream:,} events through one stream",
-            "How much memory a process has at the end beyond what it had after a twentieth of the stream.",
+            "live",
+            f"{sizes.streams} live streams",
+            f"{sizes.streams} streams, each with an event every {INTERVAL_MS} ms, {sizes.stream_events} events each. "
+            "The server sends one event at a time, each to another stream. The CPU time counts from when every stream "
+            "has had its first item to the last item of all, so opening the streams is not included. Memory is the "
+            "peak, beyond what the process had before; the process is fresh and has read one stream.",
             (
-                Column("growth, MiB", per("growth", MIB)),
-                Column("memory early, MiB", per("early", MIB)),
-                Column(cpu_per, per("cpu", sizes.long_stream, 1e6)),
+                Column(cpu_per_event, per("cpu", sizes.streams * (sizes.stream_events - 1), 1e6)),
+                Column("memory, MiB", per("peak", MIB)),
             ),
-            beside="",
+            beside="bare aiohttp",
         ),
         Section(
             "idle",
             f"{sizes.idle:,} idle streams",
-            "Open streams in one process, each of which has had one event; memory beyond that of the process before. "
-            "Those on httpx2's own transport are fewer: three tenths, since opening one takes the longer the more "
-            "there are.",
+            "Open streams in one process, each of which has had one event. Memory is what only this process uses "
+            "(USS), beyond what it used before. “First” is the CPU time of opening a stream when no other is open, and "
+            "“last” when all are: the median of five batches of a hundred, each after a garbage collection, and closed "
+            "again. “All” is the mean of opening all streams. httpx2 has a fifth of the streams, because its pool "
+            f"looks at every connection for each new one.{_fit(sizes)}",
             (
                 Column("KiB per stream", per("memory", 1024)),
-                Column("CPU ms to open each", per("cpu", 1, 1000)),
+                Column("opening: first, µs", per("first", 1, 1e6)),
+                Column("last, µs", per("last", 1, 1e6)),
+                Column("last beside first", last_beside_first),
+                Column("all, µs", per("cpu", 1, 1e6)),
             ),
             beside="bare aiohttp",
         ),
         Section(
             "calls",
             "Complete calls",
-            f"{sizes.calls:,} JSON answers of about 130 bytes, one after another on a connection that is kept.",
+            f"{sizes.calls:,} JSON responses of about 130 bytes, one after another on a connection that is kept alive.",
             (
                 Column("CPU µs per call", per("cpu", sizes.calls, 1e6)),
                 Column("wall µs per call", per("wall", sizes.calls, 1e6)),
@@ -111,19 +102,30 @@ def _sections(sizes: Sizes) -> tuple[Section, ...]:
             beside="httpx2",
         ),
         Section(
-            "parse",
-            "Parsing alone",
-            f"{sizes.parse:,} events from memory, {sizes.parse_repeat} times, without a transport, to their text.",
-            (Column(cpu_per, per("cpu", sizes.parse * sizes.parse_repeat, 1e6)),),
-        ),
-        Section(
-            "imports",
-            "Import",
-            "In a fresh interpreter, from bytecode, everything in the cache of files.",
-            (Column("CPU ms", per("cpu", 1, 1000)), Column("wall ms", per("wall", 1, 1000))),
-            beside="httpx2, pydantic",
+            "long-stream",
+            f"{sizes.long_stream:,} events on one stream",
+            "Growth is the memory that the process has at the end, beyond what it had after a twentieth of the stream. "
+            "With gzip, the server flushes after every event.",
+            (
+                Column("growth, MiB", per("growth", MIB)),
+                Column("memory early, MiB", per("early", MIB)),
+                Column(cpu_per_event, per("cpu", sizes.long_stream, 1e6)),
+            ),
+            beside="",
         ),
     )
+
+
+def _peers() -> str:
+    """What is compared with what in the aims."""
+    sides = (f"{loop}, {', '.join(filter(is_peer, everyone('stream', side)))}" for loop, side in SIDES)
+    return f"The peers are the libraries with an interface for Server-Sent Events: {'; '.join(sides)}."
+
+
+def _fit(sizes: Sizes) -> str:
+    if sizes.idle == most_streams() < FULL.idle:
+        return f" There should be {FULL.idle:,}, but this machine allows a process no more open files."
+    return ""
 
 
 def render(figures: Figures, *, command: str, commit: str) -> str:
@@ -142,7 +144,10 @@ def _head(command: str, commit: str) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
     yield f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}, of commit {commit}; edit `NOTES.md` instead."
-    yield "Every figure is the median of the rounds, and in brackets the least and the greatest."
+    yield (
+        "Every figure is the median of the rounds, with the lowest and the highest in brackets. A ratio is the median "
+        "of the ratios in each round."
+    )
     yield ""
     yield "| | |"
     yield "|---|---|"
@@ -158,7 +163,7 @@ def _aims(figures: Figures) -> Iterator[str]:
     yield ""
     yield "| | aim | measured | |"
     yield "|---|---|---|---|"
-    yield from map(str, verdicts(figures))
+    yield from rows(figures)
     yield ""
 
 
@@ -168,30 +173,24 @@ def _tables(figures: Figures) -> Iterator[str]:
             yield from (f"## {section.title}", "", section.text, "")
             for table in figures.results[section.workload]:
                 yield from _table(figures, section, table)
-        if section.workload == "latency" and "large" in figures.results:
+        if section.workload == "calls" and "large" in figures.results:
             yield from _large(figures)
 
 
 def _table(figures: Figures, section: Section, table: str) -> Iterator[str]:
-    rows = {
-        name: [figures.figure(section.workload, table, name, column.unit) for column in section.columns]
+    cells = {
+        name: [figures.shown(section.workload, table, name, column.unit) for column in section.columns]
         for name in figures.results[section.workload][table]
     }
-    medians = {name: cells[0].median for name, cells in rows.items() if isinstance(cells[0], Figure)}
-    ours = "clientele.api" if section.workload == "imports" else OURS
-    bases = [base for base in (_beside(section.beside, medians), ours) if base in medians]
-    if table:
-        yield from (f"### {table}", "")
-    titles = ["", *(column.title for column in section.columns)]
-    if section.beside:
-        titles += [f"beside {base}" for base in bases]
-    yield f"| {' | '.join(titles)} |"
-    yield "|" + "---|" * len(titles)
-    for name in sorted(rows, key=lambda name: medians.get(name, float("inf"))):
-        shown = [str(cell) for cell in rows[name]]
-        if section.beside:
-            shown += [times(medians[name] / medians[base]) if name in medians else "" for base in bases]
-        yield f"| {_name(name, ours)} | {' | '.join(shown)} |"
+    first = {name: row[0] for name, row in cells.items() if isinstance(row[0], Figure)}
+    order = sorted(first, key=lambda name: first[name].median)
+    found = [name for name in order if name == section.beside] or [n for n in order if n.startswith(section.beside)]
+    bases = [base for base in dict.fromkeys([*found[:1], OURS]) if base in first] if section.beside else []
+    titles = ["", *(column.title for column in section.columns), *(f"beside {base}" for base in bases)]
+    yield from (f"### {table}", "", f"| {' | '.join(titles)} |", "|" + "---|" * len(titles))
+    for name in order:
+        ratios = [times(first[name].beside(first[base])) for base in bases]
+        yield f"| {' | '.join([_name(name), *map(str, cells[name]), *ratios])} |"
     yield ""
 
 
@@ -199,31 +198,33 @@ def _large(figures: Figures) -> Iterator[str]:
     sizes = figures.sizes.large
     yield from ("## One large event", "")
     yield (
-        "One event that arrives in pieces of 1 KiB, each an HTTP chunk: CPU ms per MiB, which stays the same if the "
-        f"work is linear. A peer's run over {figures.sizes.time_limit:g} s is ended, one over {LONG_RUN:g} s not "
-        "repeated; where a smaller event was too much, a larger one is not tried."
+        "One event that arrives in pieces of 1 KiB, each an HTTP chunk of its own. With gzip, the server flushes after "
+        "every piece. The figure is CPU ms per MiB, which stays the same if the work is linear. A peer is stopped "
+        f"after {figures.sizes.time_limit:g} s, and then does not try a larger event; a run over {LONG_RUN:g} s is not "
+        "repeated."
     )
     yield ""
-    for loop in ("sync", "asyncio"):
+    for loop, coding in ((loop, coding) for loop, _ in SIDES for coding in CODINGS):
+        tables = [f"{loop}, {coding}, {kib} KiB" for kib in sizes]
+        names = figures.results["large"].get(tables[0], {})
+        if not names:
+            continue
         titles = ["", *(_size(kib) for kib in sizes), f"{_size(sizes[-1])} beside {_size(sizes[0])}"]
-        yield from (f"### {loop}", "", f"| {' | '.join(titles)} |", "|" + "---|" * len(titles))
-        for name in figures.results["large"][f"{loop}, {sizes[0]} KiB"]:
-            cells = [figures.figure("large", f"{loop}, {kib} KiB", name, per("cpu", kib / 1024, 1000)) for kib in sizes]
-            first, last = cells[0], cells[-1]
-            is_whole = isinstance(first, Figure) and isinstance(last, Figure)
-            growth = times(last.median / first.median) if is_whole else ""  # type: ignore[union-attr]
-            yield f"| {_name(name, OURS)} | {' | '.join(map(str, cells))} | {growth} |"
+        yield from (f"### {loop}, {coding}", "", f"| {' | '.join(titles)} |", "|" + "---|" * len(titles))
+        for name in names:
+            cells = [
+                figures.shown("large", table, name, per("cpu", kib / 1024, 1000))
+                for table, kib in zip(tables, sizes, strict=True)
+            ]
+            small, large = cells[0], cells[-1]
+            is_whole = isinstance(small, Figure) and isinstance(large, Figure)
+            growth = times(large.median / small.median) if is_whole else ""  # type: ignore[union-attr]
+            yield f"| {_name(name)} | {' | '.join(map(str, cells))} | {growth} |"
         yield ""
 
 
-def _beside(start: str, medians: dict[str, float]) -> str:
-    """The contestant that the ratios are to: the cheapest floor, or the one of that very name."""
-    found = [name for name in medians if name == start] or [name for name in medians if name.startswith(start)]
-    return min(found, key=medians.__getitem__) if start and found else ""
-
-
-def _name(name: str, ours: str) -> str:
-    return f"**{name}**" if name == ours else name
+def _name(name: str) -> str:
+    return f"**{name}**" if name == OURS else name
 
 
 def _size(kib: int) -> str:
@@ -231,13 +232,13 @@ def _size(kib: int) -> str:
 
 
 def _packages() -> list[str]:
-    """Those that the project rides on, and the peers."""
+    """Clientele, what it needs, and the peers."""
     pinned = [line.partition("==")[0] for line in (HERE / "requirements.txt").read_text().splitlines() if "==" in line]
-    return [*RIDES_ON, *pinned]
+    return [*INSTALLED_WITH_US, *pinned]
 
 
 def commit_measured() -> str:
-    """The commit of the project as it stands, and whether its code is not quite that."""
+    """The commit that is checked out, and whether the code has changed since."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()

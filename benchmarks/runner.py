@@ -1,34 +1,33 @@
 """The order of the rounds, and the check that all items came.
 
-Project and peers take turns within each round, so that whatever else the machine does meets all of them alike. One
-worker runs at a time, each in a process of its own, and the server in another. Items that are not those that were sent
-end the whole run: figures of a contestant that loses events would be worth nothing.
+Contestants take turns within each round, so whatever else the machine does meets all of them alike. Those of one table
+run directly after one another, in random order. One worker runs at a time, each in a process of its own; the server is
+another process. Wrong items end the whole run: the figures of a contestant that loses events would be worth nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import select
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from .workloads import IMPORTS, Case, Sizes, Workload
+from .workloads import Case, Sizes, Workload
 
 Measured: TypeAlias = dict[str, float]
 Rows: TypeAlias = dict[str, list[Measured] | str]
 Tables: TypeAlias = dict[str, Rows]
-"""By table and contestant: what each round measured, or why there is nothing."""
+"""What each round measured, or why there is nothing, by table and contestant."""
 
 SEED = 20_251_122
 LONG_RUN = 1.0
-"""A peer's run that takes longer than this, in seconds, is not repeated where it may fail as well."""
+"""A run that takes longer than this, in seconds, is not repeated if it may also fail."""
 
 
 class WrongItems(Exception):
@@ -142,7 +141,7 @@ class Workers:
         return process
 
     def prepare(self, cases: Iterable[Case]) -> None:
-        """Start the processes that the cases need and let them import what they need, all at the same time."""
+        """Start the processes that the cases need, and let all of them import and make what they need."""
         wanted = {}
         for case in cases:
             key = case.contestant, case.loop, case.request["task"], case.request["kind"]
@@ -170,21 +169,24 @@ class Run:
     Parameters:
         address: The server's.
         sizes: How much of everything.
+        contestants: Whether a contestant takes part.
 
     Attributes:
         results: What was measured, by workload.
     """
 
-    def __init__(self, address: str, sizes: Sizes) -> None:
+    def __init__(self, address: str, sizes: Sizes, contestants: Callable[[str], bool]) -> None:
         self.results: dict[str, Tables] = {}
         self._address = address
         self._sizes = sizes
+        self._contestants = contestants
         self._workers = Workers()
         self._random = random.Random(SEED)
 
     def measure(self, workload: Workload) -> None:
         """Run all cases of a workload, round by round."""
-        cases = list(workload.cases(self._sizes))
+        cases = [case for case in workload.cases(self._sizes) if self._contestants(case.contestant)]
+        most = self._sizes.rounds or workload.rounds
         is_fresh = workload.is_fresh and self._sizes.fresh
         tables: Tables = self.results.setdefault(workload.name, defaultdict(dict))
         for case in cases:
@@ -196,37 +198,24 @@ class Run:
                 self._workers.prepare(staged)
                 for case in staged:
                     self._warm_up(case, given_up)
-            for number in range(max(case.rounds for case in staged)):
-                for case in self._random.sample(staged, len(staged)):
-                    if number < case.rounds:
+            for number in range(most):
+                for case in self._shuffled(staged):
+                    if case.rounds is None or number < case.rounds:
                         self._measure_case(case, tables[case.table], given_up, is_fresh=is_fresh)
                 say(".")
         if self._sizes.fresh:
             self._workers.stop()
 
-    def measure_imports(self) -> None:
-        """Import in fresh interpreters, in turn, all of them from bytecode."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        rows: Rows = {name: [] for name in IMPORTS}
-        self.results["imports"] = {"": rows}
-        for number in range(-1, self._sizes.imports):
-            for name, statement in self._random.sample(sorted(IMPORTS.items()), len(IMPORTS)):
-                code = (
-                    "import time; cpu, wall = time.process_time(), time.perf_counter()\n"
-                    f"{statement}\n"
-                    "print(time.process_time() - cpu, time.perf_counter() - wall)"
-                )
-                command = [sys.executable, "-c", code]
-                shown = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
-                cpu, wall = map(float, shown.split())
-                measured = rows[name]
-                if number >= 0 and not isinstance(measured, str):  # the first writes the bytecode
-                    measured.append({"cpu": cpu, "wall": wall})
-        say(".")
-
     def close(self) -> None:
         """End all processes."""
         self._workers.stop()
+
+    def _shuffled(self, cases: list[Case]) -> Iterator[Case]:
+        """The tables in random order, and the contestants of each."""
+        tables = list(dict.fromkeys(case.table for case in cases))
+        for table in self._random.sample(tables, len(tables)):
+            together = [case for case in cases if case.table == table]
+            yield from self._random.sample(together, len(together))
 
     def _measure_case(self, case: Case, rows: Rows, given_up: dict[tuple[str, str], str], *, is_fresh: bool) -> None:
         measured = rows[case.contestant]
@@ -261,10 +250,10 @@ class Run:
         say("!")
         given_up[case.contestant, case.loop] = str(error)[:80]
 
-    def _checked(self, case: Case, path: str | None, request: dict[str, Any], count: int, expected: str) -> Measured:
-        """What was measured, if the items were those that were sent."""
+    def _checked(self, case: Case, path: str, request: dict[str, Any], count: int, expected: str) -> Measured:
+        """What was measured, if the items are those that were sent."""
         process = self._workers.process_of(case)
-        process.send(request if path is None else {**request, "url": self._address + path})
+        process.send({**request, "url": self._address + path})
         answer = process.receive(case.time_limit)
         got = answer.pop("count"), answer.pop("digest")
         if got != (count, expected):
@@ -276,12 +265,14 @@ class Run:
 
 
 def say(text: str) -> None:
-    """Show that something goes on."""
+    """Show progress."""
     print(text, end="", file=sys.stderr, flush=True)
 
 
-def measure(workloads: Iterable[Workload], sizes: Sizes, *, with_imports: bool) -> dict[str, Tables]:
-    """Measure, and give the figures by workload.
+def measure(
+    workloads: Iterable[Workload], sizes: Sizes, contestants: Callable[[str], bool] = lambda name: True
+) -> dict[str, Tables]:
+    """Measure, and return the figures by workload.
 
     Raises:
         WrongItems: A contestant did not yield what was sent.
@@ -289,17 +280,12 @@ def measure(workloads: Iterable[Workload], sizes: Sizes, *, with_imports: bool) 
         TooSlow: A contestant hangs.
     """
     with Server() as server:
-        run = Run(server.address, sizes)
+        run = Run(server.address, sizes, contestants)
         try:
             for workload in workloads:
                 start = time.monotonic()
                 say(f"{workload.name} ")
                 run.measure(workload)
-                say(f" {time.monotonic() - start:.0f} s\n")
-            if with_imports:
-                start = time.monotonic()
-                say("imports ")
-                run.measure_imports()
                 say(f" {time.monotonic() - start:.0f} s\n")
         finally:
             run.close()

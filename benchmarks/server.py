@@ -1,17 +1,18 @@
-"""The other end of the wire: `python -m benchmarks.server` prints its port and serves until its input ends.
+"""The server: `python -m benchmarks.server` prints its port and serves until its input ends.
 
-It must never be what is measured. What it sends is prepared, whole blocks are written at once, and uvloop does the
-waiting. Where moments matter (a token every so often, the time of a write), a thread sleeps until the moment and writes
-to the socket itself, since the timers of event loops tick in milliseconds and their writes wait for the end of a turn.
+It must never be the bottleneck. What it sends is prepared beforehand and written in large blocks, and uvloop does the
+waiting. Only the paced events come from a thread, which sleeps until the right moment and writes to the sockets itself:
+the timers of event loops are too coarse for that.
 
 | path | answer |
 |---|---|
-| `/firehose?n=` | that many events, as fast as they are read |
-| `/paced?n=&interval_ms=&size=` | waits for that many streams; then each gets an event per interval, in turn |
-| `/stamped?n=` | an event per millisecond, whose text says when it was written |
+| `/firehose?n=` | that many events, as fast as the client reads |
 | `/large?kib=` | one event of that size, in pieces of 1 KiB |
-| `/idle` | one event, and then nothing |
-| `/json` | a complete answer |
+| `/idle` | one event, and nothing more until `/go` |
+| `/go?n=&interval_ms=` | all idle streams get their remaining events, one per interval, in turn; then they end |
+| `/json` | a complete response |
+
+`&gzip=1` compresses `/firehose` and `/large`. Every event or piece is flushed, so the client can read it at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import asyncio
 import os
 import sys
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
@@ -27,12 +29,14 @@ from urllib.parse import parse_qsl, urlsplit
 import uvloop
 
 from .payload import (
+    GZIP_START,
     RECORD,
     SERIALS,
-    STAMPED_DIGITS,
+    all_events,
     content,
     event,
     event_block,
+    gzip_end,
     http_chunk,
     large_body,
 )
@@ -43,28 +47,30 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
+GZIP_HEAD = HEAD.replace(b"Transfer-Encoding", b"Content-Encoding: gzip\r\nTransfer-Encoding")
 END = b"0\r\n\r\n"
-JSON_ANSWER = (
+JSON_RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(RECORD)
 ) + RECORD
+EMPTY_RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
+Numbers = dict[str, float]
 
 
 class Connection(asyncio.Protocol):
-    """One connection: reads requests, and lets the path say what is answered."""
+    """One connection: reads requests and answers each by its path."""
 
-    gathering: list[Connection]
+    idle: dict[Connection, None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast("asyncio.Transport", transport)
         self.is_open = True
         self._received = b""
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._resumed: asyncio.Future[None] | None = None
         self._answer: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Answer the requests that have arrived whole; none has a body."""
+        """Answer every complete request. None has a body."""
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")
@@ -75,104 +81,97 @@ class Connection(asyncio.Protocol):
                 self._answer = asyncio.ensure_future(answer)
 
     def pause_writing(self) -> None:
-        """The reader is slower."""
-        self._may_write.clear()
+        """The client reads more slowly than this writes."""
+        self._resumed = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        """The reader has caught up."""
-        self._may_write.set()
+        """The client has caught up."""
+        if self._resumed is not None:
+            self._resumed.set_result(None)
+            self._resumed = None
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
         self.is_open = False
-        self._may_write.set()
-        if self in self.gathering:
-            self.gathering.remove(self)
+        self.resume_writing()
+        self.idle.pop(self, None)
 
     def write_now(self, data: bytes) -> None:
-        """Write from any thread, at this moment. It is little enough to fit in the socket's buffer."""
+        """Write from any thread, at once. The data fits in the socket's buffer."""
         if self.is_open:
             try:
                 os.write(self.transport.get_extra_info("socket").fileno(), data)
-            except OSError:  # the reader has gone
+            except OSError:  # the client closed the connection
                 self.is_open = False
 
     async def write_all(self, data: bytes) -> None:
-        """Write as fast as is read."""
+        """Write as fast as the client reads."""
         view = memoryview(data)
         for start in range(0, len(view), SLICE):
-            await self._may_write.wait()
+            if self._resumed is not None:
+                await self._resumed
             if not self.is_open:
                 return
             self.transport.write(view[start : start + SLICE])
 
 
-Connection.gathering = []
+Connection.idle = {}
 
 
-async def firehose(connection: Connection, numbers: dict[str, float]) -> None:
-    """Send events as fast as they are read."""
-    block, size = event_block()
-    count = int(numbers["n"])
-    connection.transport.write(HEAD)
-    for _ in range(count // SERIALS):
-        await connection.write_all(block)
-    await connection.write_all(block[: count % SERIALS * size])
-    await connection.write_all(END)
+async def firehose(connection: Connection, numbers: Numbers) -> None:
+    """Send events as fast as the client reads."""
+    is_gzip, left = "gzip" in numbers, int(numbers["n"])
+    block, ends = event_block(is_gzip=is_gzip)
+    checksum = size = 0
+    connection.transport.write(GZIP_HEAD + http_chunk(GZIP_START) if is_gzip else HEAD)
+    while left and connection.is_open:
+        count = min(left, SERIALS)
+        left -= count
+        if is_gzip:
+            events = all_events()[: len(all_events()) // SERIALS * count]
+            checksum, size = zlib.crc32(events, checksum), size + len(events)
+        await connection.write_all(block[: ends[count - 1]])
+    await connection.write_all(http_chunk(gzip_end(checksum, size)) + END if is_gzip else END)
 
 
-async def paced(connection: Connection, numbers: dict[str, float]) -> None:
-    """Send every stream of a group an event per interval, all of them evenly in turn."""
-    connection.transport.write(HEAD)
-    connection.gathering.append(connection)
-    if len(connection.gathering) == int(numbers["size"]):
-        group = list(connection.gathering)
-        connection.gathering.clear()
-        await asyncio.to_thread(_send_in_turn, group, int(numbers["n"]), numbers["interval_ms"] / 1000)
-
-
-def _send_in_turn(group: list[Connection], count: int, interval: float) -> None:
-    start = time.monotonic() + 0.1
-    for number in range(count):
-        data = http_chunk(event(content(number)))
-        for place, connection in enumerate(group):
-            _sleep_until(start + (number + place / len(group)) * interval)
-            connection.write_now(data)
-    _sleep_until(start + (count + 1) * interval)  # so that no stream ends before each has had its last event
-    for connection in group:
-        connection.write_now(END)
-
-
-async def stamped(connection: Connection, numbers: dict[str, float]) -> None:
-    """Send an event per millisecond with the time of its writing."""
-    await asyncio.to_thread(_send_stamped, connection, int(numbers["n"]))
-
-
-def _send_stamped(connection: Connection, count: int) -> None:
-    connection.write_now(HEAD)
-    start = time.monotonic() + 0.05
-    for number in range(count):
-        _sleep_until(start + number / 1000)
-        connection.write_now(http_chunk(event(f"{number:0{STAMPED_DIGITS}d} {time.monotonic_ns()}")))
-    connection.write_now(END)
-
-
-async def large(connection: Connection, numbers: dict[str, float]) -> None:
+async def large(connection: Connection, numbers: Numbers) -> None:
     """Send one event in many pieces."""
-    body = large_body(int(numbers["kib"]))
-    connection.transport.write(HEAD)
+    is_gzip = "gzip" in numbers
+    body = large_body(int(numbers["kib"]), is_gzip=is_gzip)
+    connection.transport.write(GZIP_HEAD if is_gzip else HEAD)
     await connection.write_all(body)
     await connection.write_all(END)
 
 
-def idle(connection: Connection, numbers: dict[str, float]) -> None:
-    """Send one event and leave the stream open."""
+def idle(connection: Connection, numbers: Numbers) -> None:
+    """Send one event and keep the stream open."""
     connection.transport.write(HEAD + http_chunk(event(content(0))))
+    connection.idle[connection] = None
 
 
-def complete(connection: Connection, numbers: dict[str, float]) -> None:
-    """Send a complete answer."""
-    connection.transport.write(JSON_ANSWER)
+async def go(connection: Connection, numbers: Numbers) -> None:
+    """Send the idle streams the rest of their events."""
+    connection.transport.write(EMPTY_RESPONSE)
+    group = list(connection.idle)
+    connection.idle.clear()
+    await asyncio.to_thread(_send_in_turn, group, int(numbers["n"]), numbers["interval_ms"] / 1000)
+
+
+def _send_in_turn(group: list[Connection], count: int, interval: float) -> None:
+    start = time.monotonic() + 0.05
+    for number in range(1, count):
+        data = http_chunk(event(content(number)))
+        for place, connection in enumerate(group):
+            _sleep_until(start + (number - 1 + place / len(group)) * interval)
+            connection.write_now(data)
+    _sleep_until(start + (count + 1) * interval)  # no stream ends before each has had its last event
+    for connection in group:
+        connection.write_now(END)
+
+
+def complete(connection: Connection, numbers: Numbers) -> None:
+    """Send a complete response."""
+    connection.transport.write(JSON_RESPONSE)
 
 
 def _sleep_until(moment: float) -> None:
@@ -181,12 +180,11 @@ def _sleep_until(moment: float) -> None:
         time.sleep(remaining)
 
 
-ANSWERS: dict[str, Callable[[Connection, dict[str, float]], Awaitable[None] | None]] = {
+ANSWERS: dict[str, Callable[[Connection, Numbers], Awaitable[None] | None]] = {
     "/firehose": firehose,
-    "/paced": paced,
-    "/stamped": stamped,
     "/large": large,
     "/idle": idle,
+    "/go": go,
     "/json": complete,
 }
 

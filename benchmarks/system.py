@@ -1,4 +1,4 @@
-"""What the operating system, which is Linux, says of a process and of the machine."""
+"""What Linux reports about a process and the machine."""
 
 from __future__ import annotations
 
@@ -7,32 +7,47 @@ import platform
 import resource
 from pathlib import Path
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_STATM = Path("/proc/self/statm")
 _STATUS = Path("/proc/self/status")
+_ROLLUP = Path("/proc/self/smaps_rollup")
 _CLEAR = Path("/proc/self/clear_refs")
+_SPARE_FILES = 500
+
+
+def private() -> int:
+    """The memory that only this process uses (its USS), in bytes."""
+    return 1024 * (_kilobytes(_ROLLUP, "Private_Clean") + _kilobytes(_ROLLUP, "Private_Dirty"))
 
 
 def resident() -> int:
-    """The memory of this process, in bytes."""
-    return int(_STATM.read_text().split()[1]) * _PAGE
+    """The memory of this process (its RSS), in bytes."""
+    return 1024 * _kilobytes(_STATUS, "VmRSS")
 
 
 def forget_peak() -> None:
-    """Let the peak be that of what is done from now on."""
+    """Start measuring the peak anew."""
     _CLEAR.write_text("5")
 
 
 def peak() -> int:
-    """The most memory that this process had since `forget_peak`, in bytes."""
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    """The highest RSS of this process since `forget_peak`, in bytes."""
+    return 1024 * _kilobytes(_STATUS, "VmHWM")
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    line = next(line for line in path.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1])
 
 
 def allow_many_files() -> None:
-    """Raise the limit of open files, and with it that of connections, as far as it may be raised."""
+    """Raise the limit of open files, and with it that of connections, to the highest allowed."""
     _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+
+
+def most_streams() -> int:
+    """How many streams a process may have open at the same time."""
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (1 << 30) if highest == resource.RLIM_INFINITY else max(1, highest - _SPARE_FILES)
 
 
 def machine() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Complete answers, called for one after another on a connection that is kept."""
+"""Complete calls, one after another on a connection that is kept alive."""
 
 import functools
 from typing import Any
@@ -6,13 +6,10 @@ from typing import Any
 from ..payload import Record
 from . import OURS, Run, Take, contestant
 
-OVER_AIOHTTP = "httpx2 on clientele's transport"
-OVER_HTTPX2 = "clientele on httpx2's transport"
-
 
 @contestant("calls", "sync", "httpx2")
 def httpx2_sync(kind: str) -> Run:
-    """The client that Clientele rides on, and the model's own validation."""
+    """httpx2 on its own transport, and Pydantic."""
     import httpx2
 
     client = httpx2.Client()
@@ -49,10 +46,12 @@ def clientele_sync(kind: str) -> Run:
     return run
 
 
-def _httpx2_run(**settings: Any) -> Run:
+@contestant("calls", "async", "httpx2")
+def httpx2_async(kind: str) -> Run:
+    """httpx2 on its own transport, and Pydantic."""
     import httpx2
 
-    client = httpx2.AsyncClient(**settings)
+    client = httpx2.AsyncClient()
 
     async def run(url: str, count: int, take: Take) -> None:
         for _ in range(count):
@@ -63,10 +62,12 @@ def _httpx2_run(**settings: Any) -> Run:
     return run
 
 
-def _clientele_run(**settings: Any) -> Run:
+@contestant("calls", "async", OURS)
+def clientele_async(kind: str) -> Run:
+    """An endpoint, declared once."""
     from clientele import api
 
-    client = api.APIClient(**settings)
+    client = api.APIClient()
 
     @functools.cache
     def endpoint(url: str) -> Any:
@@ -84,37 +85,9 @@ def _clientele_run(**settings: Any) -> Run:
     return run
 
 
-@contestant("calls", "async", "httpx2")
-def httpx2_async(kind: str) -> Run:
-    """httpx2's client on its own transport."""
-    return _httpx2_run()
-
-
-@contestant("calls", "async", OVER_AIOHTTP)
-def httpx2_over_aiohttp(kind: str) -> Run:
-    """The client that Clientele rides on, on the transport that Clientele gives it."""
-    from clientele.transports.aiohttp import AiohttpTransport
-
-    return _httpx2_run(transport=AiohttpTransport())
-
-
-@contestant("calls", "async", OURS)
-def clientele_async(kind: str) -> Run:
-    """An endpoint, declared once, on the transport that is there if nothing is said."""
-    return _clientele_run()
-
-
-@contestant("calls", "async", OVER_HTTPX2)
-def clientele_on_httpx2(kind: str) -> Run:
-    """The same on httpx2's own transport."""
-    import httpx2
-
-    return _clientele_run(async_transport=httpx2.AsyncHTTPTransport())
-
-
 @contestant("calls", "async", "bare aiohttp")
 def bare_aiohttp(kind: str) -> Run:
-    """No httpx2 at all."""
+    """aiohttp, and Pydantic."""
     import aiohttp
 
     @functools.cache

@@ -1,12 +1,9 @@
-"""How a contestant that is no more than a reader of events makes items of them: as its user would write it."""
+"""How to turn events into items where a library only reads events: as its user would write it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
-
-import pydantic_core
 
 from ..payload import Chunk
 
@@ -21,7 +18,6 @@ def _decoded(data: bytes) -> str:
 
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "model": Chunk.model_validate_json,
-    "dict": json.loads,
     "str": _same,
     "large": _same,
 }
@@ -29,11 +25,10 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
 
 FROM_BYTES: dict[str, Callable[[bytes], Any]] = {
     "model": Chunk.__pydantic_validator__.validate_json,
-    "dict": pydantic_core.from_json,
     "str": _decoded,
     "large": _decoded,
 }
-"""For floors, which have it as bytes."""
+"""For floors and bare clients, which have an event's data as bytes."""
 
-OPENAI_TYPES: dict[str, Any] = {"model": Chunk, "dict": object, "str": str, "large": str}
-"""What openai is told to make of an event. Text it makes of none: there its reader of events is asked."""
+OPENAI_TYPES: dict[str, Any] = {"model": Chunk, "str": str, "large": str}
+"""The types that openai gets. It has none for plain text, so there its reader of events is used directly."""

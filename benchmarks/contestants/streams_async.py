@@ -1,4 +1,4 @@
-"""Streams, asynchronously."""
+"""Asynchronous streams."""
 
 import asyncio
 import functools
@@ -12,7 +12,7 @@ from .decoding import FROM_BYTES, FROM_TEXT, OPENAI_TYPES
 
 
 class _Protocol(asyncio.Protocol):
-    """What the floors share."""
+    """What both floors need."""
 
     def __init__(self, request: bytes, decode: Callable[[bytes], Any], take: Take) -> None:
         self._request = request
@@ -30,7 +30,7 @@ class _Protocol(asyncio.Protocol):
 
 
 class _SplittingProtocol(_Protocol):
-    """Knows what the server sends, and nothing else."""
+    """Knows exactly what the server sends, and checks nothing."""
 
     def data_received(self, data: bytes) -> None:
         decode, take = self._decode, self._take
@@ -42,7 +42,7 @@ class _SplittingProtocol(_Protocol):
 
 
 class _ParsingProtocol(_Protocol):
-    """Knows HTTP, by httptools."""
+    """Parses HTTP with httptools."""
 
     def __init__(self, request: bytes, decode: Callable[[bytes], Any], take: Take) -> None:
         import httptools
@@ -79,19 +79,19 @@ def _protocol_run(kind: str, protocol_class: Any) -> Run:
 
 @contestant("stream", "async", "floor: protocol")
 def floor(kind: str) -> Run:
-    """The least that can be done in Python."""
+    """The least that Python can do."""
     return _protocol_run(kind, _SplittingProtocol)
 
 
 @contestant("stream", "async", "floor: protocol, httptools")
 def floor_with_httptools(kind: str) -> Run:
-    """The least that knows HTTP."""
+    """The least that Python can do with a real HTTP parser."""
     return _protocol_run(kind, _ParsingProtocol)
 
 
 @contestant("stream", "async", "bare aiohttp")
 def bare_aiohttp(kind: str) -> Run:
-    """What Clientele rides on, and on it the least that can be done."""
+    """aiohttp, splitting at the blank line, and the validation that every contestant has."""
     import aiohttp
 
     @functools.cache
@@ -111,29 +111,14 @@ def bare_aiohttp(kind: str) -> Run:
     return run
 
 
-@contestant("stream", "async", "bare httpx2")
-def bare_httpx2(kind: str) -> Run:
-    """httpx2's client on its own transport, and on it the least that can be done."""
+@contestant("stream", "async", OURS)
+def clientele(kind: str) -> Run:
+    """An endpoint, declared once."""
     import httpx2
 
-    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None))
-    decode = FROM_BYTES[kind]
-
-    async def run(url: str, count: int, take: Take) -> None:
-        rest = b""
-        async with client.stream("GET", url) as response:
-            async for data in response.aiter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                for each in events:
-                    take(decode(each[6:]))
-
-    return run
-
-
-def _clientele_run(kind: str, **settings: Any) -> Run:
     from clientele import api
 
-    client = api.APIClient(**settings)
+    client = api.APIClient(limits=httpx2.Limits())
     item_type = ITEM_TYPES[kind]
 
     @functools.cache
@@ -151,28 +136,12 @@ def _clientele_run(kind: str, **settings: Any) -> Run:
     return run
 
 
-@contestant("stream", "async", OURS)
-def clientele(kind: str) -> Run:
-    """An endpoint, declared once, on the transport that is there if nothing is said."""
-    import httpx2
-
-    return _clientele_run(kind, limits=httpx2.Limits(max_connections=None))
-
-
-@contestant("stream", "async", "clientele on httpx2's transport")
-def clientele_on_httpx2(kind: str) -> Run:
-    """The same on httpx2's own transport."""
-    import httpx2
-
-    return _clientele_run(kind, async_transport=httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None)))
-
-
 @contestant("stream", "async", "httpx2 EventSource")
 def httpx2_event_source(kind: str) -> Run:
-    """httpx2's own."""
+    """httpx2's own interface for events."""
     import httpx2
 
-    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None))
+    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits())
     decode = FROM_TEXT[kind]
 
     async def run(url: str, count: int, take: Take) -> None:
@@ -185,11 +154,11 @@ def httpx2_event_source(kind: str) -> Run:
 
 @contestant("stream", "async", "httpx-sse")
 def httpx_sse(kind: str) -> Run:
-    """Made for httpx, but content with httpx2's responses: so it rides on the same transport as the others."""
+    """Made for httpx; it works with httpx2's responses, too."""
     import httpx2
     from httpx_sse import EventSource
 
-    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None))
+    client = httpx2.AsyncClient(timeout=None, limits=httpx2.Limits())
     decode = FROM_TEXT[kind]
 
     async def run(url: str, count: int, take: Take) -> None:
@@ -202,7 +171,7 @@ def httpx_sse(kind: str) -> Run:
 
 @contestant("stream", "async", "openai AsyncStream")
 def openai_stream(kind: str) -> Run:
-    """With the same model, validated as everywhere; text is what its private reader has."""
+    """It validates the same model as every other contestant. Only its private reader gives plain text."""
     import httpx2
     import openai
 
@@ -211,7 +180,7 @@ def openai_stream(kind: str) -> Run:
         base_url="http://127.0.0.1",
         max_retries=0,
         _strict_response_validation=True,
-        http_client=httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None)),
+        http_client=httpx2.AsyncClient(timeout=None, limits=httpx2.Limits()),
     )
     item_type = OPENAI_TYPES[kind]
 
@@ -229,7 +198,7 @@ def openai_stream(kind: str) -> Run:
 
 @contestant("stream", "async", "aiohttp-sse-client2")
 def aiohttp_sse_client2(kind: str) -> Run:
-    """Over aiohttp. It connects again at the end of a stream, so it must be left before."""
+    """On aiohttp. It reconnects at the end of a stream, so the loop stops at the last item."""
     import aiohttp
     from aiohttp_sse_client2.client import EventSource
 
@@ -257,7 +226,7 @@ def aiohttp_sse_client2(kind: str) -> Run:
 
 @contestant("stream", "async", "niquests")
 def niquests_sse(kind: str) -> Run:
-    """Its own reader of events, which a scheme of its own turns on."""
+    """Its own reader of events. The URL's scheme turns it on."""
     import niquests
 
     session = niquests.AsyncSession()

@@ -1,19 +1,20 @@
-"""Streams, synchronously."""
+"""Synchronous streams."""
 
 import functools
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..payload import ITEM_TYPES
-from . import MAX_SIZE, OURS, Run, Take, contestant
+from . import MAX_SIZE, OURS, Open, Opened, Run, Take, contestant
 from .decoding import FROM_BYTES, FROM_TEXT, OPENAI_TYPES
 
 
 @contestant("stream", "sync", "floor: socket")
 def floor(kind: str) -> Run:
-    """The least that can be done in Python: it knows what the server sends, and nothing else."""
+    """The least that Python can do: it knows exactly what the server sends, and checks nothing."""
     decode = FROM_BYTES[kind]
 
     def run(url: str, count: int, take: Take) -> None:
@@ -25,25 +26,6 @@ def floor(kind: str) -> Run:
                 *events, rest = (rest + connection.recv(65536)).split(b"\n\n\r\n")
                 for each in events:
                     take(decode(each[each.index(b"data: ") + 6 :]))
-
-    return run
-
-
-@contestant("stream", "sync", "bare httpx2")
-def bare_httpx2(kind: str) -> Run:
-    """What Clientele rides on, and on it the least that can be done."""
-    import httpx2
-
-    client = httpx2.Client(timeout=None)
-    decode = FROM_BYTES[kind]
-
-    def run(url: str, count: int, take: Take) -> None:
-        rest = b""
-        with client.stream("GET", url) as response:
-            for data in response.iter_bytes():
-                *events, rest = (rest + data).split(b"\n\n")
-                for each in events:
-                    take(decode(each[6:]))
 
     return run
 
@@ -73,7 +55,7 @@ def clientele(kind: str) -> Run:
 
 @contestant("stream", "sync", "httpx2 EventSource")
 def httpx2_event_source(kind: str) -> Run:
-    """httpx2's own."""
+    """httpx2's own interface for events."""
     import httpx2
 
     client = httpx2.Client(timeout=None)
@@ -89,7 +71,7 @@ def httpx2_event_source(kind: str) -> Run:
 
 @contestant("stream", "sync", "httpx-sse")
 def httpx_sse(kind: str) -> Run:
-    """Made for httpx, but content with httpx2's responses: so it rides on the same transport as the others."""
+    """Made for httpx; it works with httpx2's responses, too."""
     import httpx2
     from httpx_sse import EventSource
 
@@ -106,7 +88,7 @@ def httpx_sse(kind: str) -> Run:
 
 @contestant("stream", "sync", "openai Stream")
 def openai_stream(kind: str) -> Run:
-    """With the same model, validated as everywhere; text is what its private reader has."""
+    """It validates the same model as every other contestant. Only its private reader gives plain text."""
     import openai
 
     client = openai.OpenAI(
@@ -132,7 +114,7 @@ def openai_stream(kind: str) -> Run:
 
 @contestant("stream", "sync", "sseclient-py")
 def sseclient_py(kind: str) -> Run:
-    """Over httpx2's bytes, so that it rides on the same transport as the others."""
+    """It takes any iterator of bytes; here it is httpx2's."""
     import httpx2
     import sseclient
 
@@ -149,7 +131,7 @@ def sseclient_py(kind: str) -> Run:
 
 @contestant("stream", "sync", "requests-sse")
 def requests_sse(kind: str) -> Run:
-    """Over requests. It connects again at the end of a stream, so it must be left before."""
+    """On requests. It reconnects at the end of a stream, so the loop stops at the last item."""
     import importlib.metadata
 
     import requests
@@ -157,7 +139,7 @@ def requests_sse(kind: str) -> Run:
     from requests_sse import EventSource
 
     if urllib3.__version__ != importlib.metadata.version("urllib3"):
-        raise RuntimeError("urllib3-future stands in for urllib3; install as requirements.txt says")
+        raise RuntimeError("urllib3-future replaces urllib3; install as requirements.txt says")
     session = requests.Session()
     decode = FROM_TEXT[kind]
 
@@ -175,7 +157,7 @@ def requests_sse(kind: str) -> Run:
 
 @contestant("stream", "sync", "niquests")
 def niquests_sse(kind: str) -> Run:
-    """Its own reader of events, which a scheme of its own turns on."""
+    """Its own reader of events. The URL's scheme turns it on."""
     import niquests
 
     session = niquests.Session()
@@ -188,3 +170,63 @@ def niquests_sse(kind: str) -> Run:
         events.close()
 
     return run
+
+
+@contestant("open", "sync", "floor: socket")
+def floor_open(kind: str) -> Open:
+    """A socket for each stream."""
+    decode = FROM_BYTES[kind]
+
+    def open_one(url: str) -> Opened:
+        parts = urlsplit(url)
+        connection = socket.create_connection((parts.hostname, parts.port))
+        connection.sendall(b"GET %b HTTP/1.1\r\n\r\n" % parts.path.encode())
+        received = b""
+        while not received.endswith(b"\n\n\r\n"):
+            received += connection.recv(65536)
+        return decode(received[received.index(b"data: ") + 6 : -4]), connection.close
+
+    return open_one
+
+
+@contestant("open", "sync", OURS)
+def clientele_open(kind: str) -> Open:
+    """An endpoint, declared once."""
+    import httpx2
+
+    from clientele import api
+
+    client = api.APIClient(limits=httpx2.Limits())
+    item_type = ITEM_TYPES[kind]
+
+    @functools.cache
+    def endpoint(url: str) -> Callable[[], api.Stream[Any]]:
+        @client.get(url, streaming_response=True)
+        def stream(*, result: api.Stream[item_type]) -> api.Stream[item_type]:
+            return result
+
+        return stream
+
+    def open_one(url: str) -> Opened:
+        stream = endpoint(url)()
+        return next(stream), stream.close
+
+    return open_one
+
+
+@contestant("open", "sync", "httpx2 EventSource")
+def httpx2_open(kind: str) -> Open:
+    """httpx2's own interface for events."""
+    import httpx2
+
+    client = httpx2.Client(timeout=None, limits=httpx2.Limits())
+    decode = FROM_TEXT[kind]
+
+    def open_one(url: str) -> Opened:
+        stack = ExitStack()
+        events = iter(stack.enter_context(client.sse(url)))
+        event = next(events)
+        stack.callback(lambda: events)  # an iterator that is dropped would close the stream
+        return decode(event.data), stack.close
+
+    return open_one
