@@ -10,7 +10,8 @@ import pydantic
 import pytest
 
 from clientele import api
-from clientele.exceptions import excerpt, printable_url, type_name
+from clientele.exceptions import type_name
+from clientele.redaction import excerpt, printable_url
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.servers import answer
 from tests.sides import RUNNERS
 
 from clientele import api
-from clientele.transports.keepalive import KEEPALIVE_OPTIONS
+from clientele.wire.network import KEEPALIVE_OPTIONS
 
 
 def number_endpoints(client: api.APIClient):
@@ -287,7 +287,7 @@ def test_a_connection_that_fails_to_close_is_logged_and_does_not_hide_others(cap
             done.append("fine")
 
     async def main() -> None:
-        event_loop = await EventLoop.running()
+        event_loop = EventLoop.running()
         event_loop.close_at_shutdown(Failing())
         event_loop.close_at_shutdown(Fine())
 
@@ -308,7 +308,7 @@ def test_a_closing_that_is_cancelled_does_not_keep_the_rest_open():
             await anyio.lowlevel.checkpoint()
 
     async def main() -> None:
-        event_loop = await EventLoop.running()
+        event_loop = EventLoop.running()
         for _ in range(5):
             event_loop.close_at_shutdown(Slow())
 
@@ -331,7 +331,7 @@ def test_what_is_dropped_in_another_thread_is_closed_in_its_event_loop(run):
     async def main() -> None:
         nonlocal event
         event = anyio.Event()
-        event_loop = await EventLoop.running()
+        event_loop = EventLoop.running()
         await anyio.to_thread.run_sync(event_loop.close_soon, Thing())
         with anyio.fail_after(10):
             await event.wait()

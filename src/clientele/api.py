@@ -1,10 +1,11 @@
 """The names for users of the library: `from clientele import api`."""
 
 from .client import APIClient
+from .content import ProblemDetails
 from .endpoints.decorator import EndpointDecorator
-from .endpoints.direct import PendingStream
+from .endpoints.endpoint import PendingStream
 from .endpoints.options import EndpointOptions, RequestOptions, StreamRequestOptions
-from .endpoints.parameters import Body, Cookie, Header, Path, Query
+from .endpoints.signature import Body, Cookie, Header, Path, Query
 from .exceptions import (
     APIException,
     EventTooLarge,
@@ -17,38 +18,13 @@ from .exceptions import (
     UnexpectedContentType,
 )
 from .http_clients import HTTPClientSettings
-from .problem_details import ProblemDetails
 from .streaming.reconnect import Reconnect, ReconnectAttempt
 from .streaming.sse import Comment, ServerSentEvent
 from .streaming.stream import AsyncStream, Stream
 
-__all__ = [
-    "APIClient",
-    "APIException",
-    "AsyncStream",
-    "Body",
-    "Comment",
-    "Cookie",
-    "EndpointDecorator",
-    "EndpointOptions",
-    "EventTooLarge",
-    "HTTPClientSettings",
-    "HTTPStatusError",
-    "Header",
-    "Path",
-    "PendingStream",
-    "ProblemDetails",
-    "Query",
-    "Reconnect",
-    "ReconnectAttempt",
-    "RequestOptions",
-    "ResponseValidationError",
-    "ServerSentEvent",
-    "Stream",
-    "StreamDecodeError",
-    "StreamError",
-    "StreamInterrupted",
-    "StreamRequestOptions",
-    "TransportError",
-    "UnexpectedContentType",
-]
+__all__ = ["APIClient", "EndpointDecorator", "HTTPClientSettings", "PendingStream"]
+__all__ += ["EndpointOptions", "RequestOptions", "StreamRequestOptions"]
+__all__ += ["Body", "Cookie", "Header", "Path", "Query"]
+__all__ += ["AsyncStream", "Comment", "Reconnect", "ReconnectAttempt", "ServerSentEvent", "Stream"]
+__all__ += ["APIException", "HTTPStatusError", "ProblemDetails", "ResponseValidationError", "TransportError"]
+__all__ += ["EventTooLarge", "StreamDecodeError", "StreamError", "StreamInterrupted", "UnexpectedContentType"]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Collection, Mapping
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx2
 
 from .endpoints.call import Call, errors_named
 from .endpoints.decorator import EndpointDecorator
-from .endpoints.direct import PendingStream, direct_call
-from .endpoints.endpoint import Endpoint
+from .endpoints.endpoint import PendingStream, declare, direct_plan
 from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamOptions, StreamRequestOptions
-from .endpoints.plan import INJECTED, Planner, declare
-from .exceptions import printable_url
 from .headers import is_token
 from .http_clients import HTTPClients, HTTPClientSettings
+from .redaction import printable_url
 from .streaming.stream import Stream
 
 if TYPE_CHECKING:
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAMES_ELSEWHERE = {"params": "query", "json": "data", "content": "data", "body": "data", "header": "headers"}
-"""What httpx2 and others call the options of a call."""
-
 _BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client")
 
 
@@ -43,21 +37,20 @@ class APIClient:
 
         user = await get_user(5)
 
-    It is made to live at module level: nothing is opened before the first call, it serves synchronous and asynchronous
-    calls, from any thread and in any event loop, and it need not be closed.
+    It lives at module level: it opens nothing before the first call, serves synchronous and asynchronous calls from any
+    thread and event loop, and need not be closed.
 
     Parameters:
         base_url: What comes before every path. Default `None`: the paths are whole URLs, or the given clients have it.
         transport: An httpx2 transport for synchronous calls, `httpx2.MockTransport` for example.
         async_transport: The same for asynchronous calls.
-        http_client: A ready `httpx2.Client` for synchronous calls. It is used as it is, and closed by `close`.
-        async_http_client: A ready `httpx2.AsyncClient` for asynchronous calls. It is used as it is, and closed by
-            `aclose`; whether it may be used in more than one event loop is its own affair.
+        http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it.
+        async_http_client: The same for asynchronous calls, in the event loops that it supports; `aclose` closes it.
         **settings: The keywords of `httpx2.Client`, for both sides alike.
 
     Raises:
         TypeError: A keyword is unknown, or would not reach a client that was handed over.
-        ValueError: The base URL is none, or has a query; or a header cannot be sent.
+        ValueError: The base URL is not one, or has a query; or a header cannot be sent.
     """
 
     def __init__(
@@ -70,13 +63,11 @@ class APIClient:
         async_http_client: httpx2.AsyncClient | None = None,
         **settings: Unpack[HTTPClientSettings],
     ) -> None:
-        given = {"http_client": http_client, "async_http_client": async_http_client}
-        for name in [name for name, client in given.items() if client is not None]:
-            if settings or transport is not None or async_transport is not None:
-                raise TypeError(
-                    f"{name} is used as it is, so nothing but base_url goes with it; "
-                    f"set what you need on the {name} itself"
-                )
+        is_set = settings or transport is not None or async_transport is not None
+        for name, client in (("http_client", http_client), ("async_http_client", async_http_client)):
+            if client is not None and is_set:
+                cure = f"set what you need on the {name} itself"
+                raise TypeError(f"{name} is used as it is, so nothing but base_url goes with it; {cure}")
         _check_names("APIClient", settings, (*_BESIDE_SETTINGS, *HTTPClientSettings.__annotations__))
         self._base_url = "" if base_url is None else _checked_base_url(base_url)
         self._logged_names: set[str] = set()
@@ -91,21 +82,18 @@ class APIClient:
     def endpoint(self, method: str, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
         """Declare an endpoint of any method; the decorator beneath `get`, `post` and the others.
 
-        The decorated function's signature says what is sent and what comes back. A parameter named in the path fills
-        it; `data` is the body; `query` and `headers` are mappings of those; every other is a query parameter, if its
-        annotation does not say otherwise: `Annotated[str, api.Header()]`. `result` is injected, its annotation is the
-        type of the answer; so is `response`, the `httpx2.Response`, if there is such a parameter. The function's body
-        runs when the response has arrived, and what it returns is the call's value.
+        A parameter named in the path fills it; `data` is the body; `query` and `headers` are mappings; every other
+        parameter is a query parameter, unless its annotation says otherwise: `Annotated[str, api.Header()]`. `result`
+        is injected, as the type that it is annotated with; so is `response`, the `httpx2.Response`, if you declare it.
+        The function's body runs when the response has arrived, and what it returns is the call's value.
 
         Parameters:
-            method: The HTTP method.
             path: The path, appended to `base_url`, its placeholders in braces: `"/users/{user_id}"`.
             **options: See `EndpointOptions`.
 
         Returns:
-            The decorator. Calling what it returns raises `TransportError`, `HTTPStatusError`,
-            `ResponseValidationError` or a `StreamError`, `TypeError` for arguments that do not fit the signature, and
-            `ValueError` for a path value that is empty, `.` or `..`.
+            The decorator. Calling what it returns raises an `APIException`, `TypeError` for arguments that do not fit
+            the signature, and `ValueError` for a path value that is empty, `.` or `..`.
 
         Raises:
             TypeError: The declaration is wrong, here or when the function is decorated.
@@ -116,10 +104,10 @@ class APIClient:
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
         _check_names(f"{method} {path}", options, EndpointOptions.__annotations__)
         with errors_named(f"{method} {path}"):
-            checked_options = Options(**options)
+            checked = Options(**options)
 
-        def decorate(function: Callable[..., Any], /) -> Callable[..., Any]:
-            return self._declare(method, path, checked_options, function, sys._getframe(1))
+        def decorate(function: Callable[..., Any], /) -> Any:
+            return declare(function, method, path, checked, sys._getframe(1), self._clients, self._base_url)
 
         return decorate
 
@@ -157,8 +145,6 @@ class APIClient:
             user = client.request("GET", "/users/{user_id}", User, path_params={"user_id": 5})
 
         Parameters:
-            method: The HTTP method.
-            path: The path, appended to `base_url`, its placeholders in braces.
             type_: The type of the answer, in all forms that an endpoint's `result` takes.
             **options: See `RequestOptions`: `data`, `query`, `headers`, `path_params`, and how the call is made.
 
@@ -170,82 +156,53 @@ class APIClient:
             TypeError: The arguments do not go together.
             ValueError: A value cannot be sent, or an option is out of its range.
         """
-        result: T
-        result, _ = self._direct_call(method, path, type_, options).perform()
+        result: T = self._direct_call(method, path, type_, options).perform()[0]
         return result
 
     async def arequest(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
-        """Call without a declaration, as `request` does; its asynchronous twin."""
-        result: T
-        result, _ = await self._direct_call(method, path, type_, options).aperform()
+        """Do as `request` does; its asynchronous twin."""
+        result: T = (await self._direct_call(method, path, type_, options).aperform())[0]
         return result
 
     def stream(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]) -> Stream[T]:
-        """Open a stream without a declaration.
+        """Open a stream of `type_` without a declaration; see `StreamRequestOptions`. Raises what `request` raises.
 
-            with client.stream("GET", "/events", Event) as events:
-                for event in events:
-                    print(event.text)
-
-        Parameters:
-            method: The HTTP method.
-            path: The path, appended to `base_url`, its placeholders in braces.
-            type_: The type of the items.
-            **options: See `StreamRequestOptions`: `data`, `query`, `headers`, `path_params`, and the stream's.
-
-        Returns:
-            The stream, opened.
-
-        Raises:
-            APIException: As the call of an endpoint does.
-            TypeError: The arguments do not go together.
-            ValueError: A value cannot be sent, or an option is out of its range.
+        with client.stream("GET", "/events", Event) as events:
+            for event in events:
+                print(event.text)
         """
-        stream: Stream[T]
-        stream, _ = self._direct_call(method, path, type_, options, is_stream=True).perform()
+        stream: Stream[T] = self._direct_call(method, path, type_, options, is_stream=True).perform()[0]
         return stream
 
     def astream(
         self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]
     ) -> PendingStream[T]:
-        """Open a stream without a declaration, as `stream` does; its asynchronous twin.
+        """Do as `stream` does; its asynchronous twin. `async with` sends the request, or `await`, for the stream.
 
-            async with client.astream("GET", "/events", Event) as events:
-                async for event in events:
-                    print(event.text)
-
-        The request is sent by `async with`, or by `await`, which gives the stream, too.
+        async with client.astream("GET", "/events", Event) as events:
+            async for event in events:
+                print(event.text)
         """
         return PendingStream(self._direct_call(method, path, type_, options, is_stream=True))
 
     def close(self) -> None:
-        """Close the connections of synchronous calls; the client cannot be used any more.
-
-        Those of asynchronous calls are closed by their event loops; `aclose` waits for it.
-        """
+        """Close the client for good. Event loops close the connections of asynchronous calls; `aclose` waits for it."""
         self._clients.close()
 
     async def aclose(self) -> None:
-        """Close the connections of synchronous calls, and of asynchronous ones in the running event loop.
-
-        The client cannot be used any more.
-        """
+        """Close the client for good, and wait for the connections in the running event loop."""
         await self._clients.aclose()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -257,51 +214,10 @@ class APIClient:
         method = _checked_method(method)
         if not isinstance(path, str):
             raise TypeError(f"the path comes after the method {method}, as in '/events'; it is {path!r}")
-        _check_names(
-            f"{method} {path}", options, (StreamRequestOptions if is_stream else RequestOptions).__annotations__
-        )
-        return direct_call(
-            method,
-            path,
-            type_,
-            **options,
-            streaming_response=is_stream,
-            clients=self._clients,
-            base_url=self._base_url,
-            logged_names=self._logged_names,
-        )
-
-    def _declare(
-        self, method: str, path: str, options: Options, function: Callable[..., Any], frame: FrameType
-    ) -> Callable[..., Any]:
-        declaration = declare(function, method=method, path=path, options=options)
-        endpoint = Endpoint(Planner(declaration, frame), self._clients, self._base_url)
-        if declaration.is_async:
-            self._clients.prepare_async()
-        wrapper: Any
-        if declaration.is_generator:
-            generate = endpoint.agenerate if declaration.is_async else endpoint.generate
-
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return generate(args, kwargs)
-
-        elif declaration.is_async:
-
-            @functools.wraps(function)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return await endpoint.acall(args, kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return endpoint.call(args, kwargs)
-
-        wrapper.__signature__ = declaration.caller_signature
-        annotations = function.__annotations__
-        wrapper.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
-        return cast("Callable[..., Any]", wrapper)
+        known = StreamRequestOptions if is_stream else RequestOptions
+        _check_names(f"{method} {path}", options, known.__annotations__)
+        options = {**options, "streaming_response": is_stream}
+        return Call(*direct_plan(method, path, type_, options, self._logged_names), self._clients, self._base_url)
 
 
 def _checked_method(method: Any) -> str:
@@ -313,25 +229,21 @@ def _checked_method(method: Any) -> str:
 def _check_names(name: str, options: Mapping[str, Any], known: Collection[str]) -> None:
     unknown = sorted(options.keys() - set(known))
     if unknown:
-        hints = [f"; {hint}" for each in unknown if (hint := _hint(each, known))]
-        raise TypeError(
-            f"{name}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{''.join(hints)}"
-        )
+        hints = "".join(_hint(each, known) for each in unknown)
+        raise TypeError(f"{name}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{hints}")
 
 
-def _hint(name: str, known: Collection[str]) -> str | None:
+def _hint(name: str, known: Collection[str]) -> str:
     import difflib  # slow to import, and seldom needed
 
     if name in StreamOptions.__annotations__:
-        return f"{name} is for streams, which client.stream and client.astream open"
-    similar = [
-        each for each in (_NAMES_ELSEWHERE.get(name), *difflib.get_close_matches(name, known, 1)) if each in known
-    ]
-    return f"did you mean {similar[0]}?" if similar else None
+        return f"; {name} is for streams, which client.stream and client.astream open"
+    candidates = (_NAMES_ELSEWHERE.get(name), *difflib.get_close_matches(name, known, 1))
+    similar = [each for each in candidates if each in known]
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def _checked_base_url(base_url: str | httpx2.URL) -> str:
-    """What comes before the slash that a path begins with."""
     url = httpx2.URL(base_url)
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"base_url {printable_url(url)!r} is not a whole URL; write it as 'http://localhost:8000'")

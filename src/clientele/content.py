@@ -1,11 +1,16 @@
-"""What a response's `Content-Type` says, and its content read accordingly."""
+"""What a response's `Content-Type` says, and its content read accordingly: text, JSON, problem details (RFC 9457)."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx2
+import pydantic_core
 
 # Python's names of those that are encodings of text. It knows others, that compress or escape, and UTF-7, which holds
 # back without limit what it has not understood.
@@ -37,8 +42,44 @@ def text_content(response: httpx2.Response) -> str:
 
 def json_content(response: httpx2.Response) -> bytes | str:
     """The content, as text only where it says that it is not in UTF-8 (RFC 8259, section 8.1)."""
-    if "charset" not in response.headers.get("Content-Type", "").lower():  # which is looked up faster than parsed
-        return response.content.removeprefix(codecs.BOM_UTF8)
-    if (response.charset_encoding or "utf-8").lower() in ("utf-8", "utf8", "us-ascii"):
-        return response.content.removeprefix(codecs.BOM_UTF8)
-    return text_content(response)
+    names_charset = "charset" in response.headers.get("Content-Type", "").lower()  # looked up faster than parsed
+    if names_charset and (response.charset_encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+        return text_content(response)
+    return response.content.removeprefix(codecs.BOM_UTF8)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemDetails:
+    """A problem details object (RFC 9457, section 3).
+
+    Attributes:
+        type: A URI that names the kind of the problem; `"about:blank"` where the status says it all.
+        title: The kind of the problem in words.
+        status: The status that the server gave its answer.
+        detail: What happened this time.
+        instance: A URI that names this occurrence.
+        extensions: All other members.
+    """
+
+    type: str = "about:blank"
+    title: str | None = None
+    status: int | None = None
+    detail: str | None = None
+    instance: str | None = None
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+_PROBLEM_MEMBERS: dict[str, type] = {"type": str, "title": str, "status": int, "detail": str, "instance": str}
+
+
+def problem_details(response: httpx2.Response) -> ProblemDetails | None:
+    """What a response that has been read says about a problem; `None` where it is of another media type, or broken."""
+    members: Any = None
+    if media_type(response) == "application/problem+json":
+        with contextlib.suppress(ValueError):
+            members = pydantic_core.from_json(json_content(response))
+    if not isinstance(members, dict):
+        return None
+    # A member that is not of its type is left out (section 3.1).
+    known = {name: members[name] for name, kind in _PROBLEM_MEMBERS.items() if type(members.get(name)) is kind}
+    return ProblemDetails(**known, extensions={name: members[name] for name in members.keys() - _PROBLEM_MEMBERS})

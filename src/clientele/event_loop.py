@@ -1,77 +1,78 @@
-"""Closing what belongs to an event loop, though nobody awaits it.
+"""The event loop that runs the caller: what is closed with it, and how other threads reach it.
 
 A client lives at module level and is used from one event loop after another; a stream is dropped in the middle of an
-`async for`. Their connections belong to the loop that opened them, and only code that runs in that loop can close
-them. So each running loop gets one `EventLoop` here, to which the closing is handed over:
+`async for`. Their connections belong to the loop that opened them. So each running loop gets one `EventLoop` here,
+which closes things in the loop, on demand or when the loop shuts down. Things that are closed have an `aclose`.
 
-- `close_soon`: a task of the loop does it next, or its shutdown if that comes first;
-- `close_at_shutdown`: it is done when the loop shuts down.
+The shutdown is noticed in the language's own way, which asyncio, uvloop and trio share: they finish every
+asynchronous generator that was started in them (PEP 525). One such generator waits in each loop that a client was
+used in.
 
-The shutdown is noticed in the language's own way, which asyncio, uvloop and trio share: they finish every asynchronous
-generator that was started in them (PEP 525). One such generator waits in each loop that a client was used in.
-
-The loops finish all of them at once, though, and generators inside one another get in each other's way then. Those that
-httpx2 reads a response with are therefore started `unseen`, and finished here, in their order.
-
-A loop that was closed by hand, without the shutdown that `asyncio.run` ends with, takes its connections along: they
-are closed when they are collected, and asyncio warns of them in development mode.
+A loop that was closed by hand, without the shutdown that `asyncio.run` ends with, keeps its connections until they
+are collected, and asyncio warns of them in development mode.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import contextvars
 import functools
 import logging
 import os
 import sys
-import types
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+import weakref
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    import asyncio
+BUFFER_SIZE = 256 * 1024
+"""The most that is read at once in an asyncio loop, in bytes."""
 
-T = TypeVar("T")
+C = TypeVar("C")
 
 logger = logging.getLogger("clientele")
 
 
-class AsyncClosable(Protocol):
-    """What can be closed by awaiting its `aclose`."""
-
-    async def aclose(self) -> None:
-        """Close it."""
-
-
 class EventLoop:
-    """A running event loop of asyncio or trio, as far as closing things goes.
+    """A running event loop of asyncio or trio.
 
     Attributes:
         process: The id of the process that it runs in; in a forked one it is not to be touched.
+        is_trio: Whether it is trio's.
+        buffer: What all connections of an asyncio loop read into, one after the other.
+        has_ended: Whether it has shut down.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Any) -> None:
         self.process = os.getpid()
-        self._loop = _running_loop()
-        self._dropped: set[AsyncClosable] = set()
-        self._kept: set[AsyncClosable] = set()
+        self.is_trio = not _is_asyncio(loop)
+        self.buffer = memoryview(bytearray(0 if self.is_trio else BUFFER_SIZE))
+        self.has_ended = False
+        self._loop = loop
+        self._dropped: set[Any] = set()
+        self._kept: set[Any] = set()
+        self._tasks: set[Any] = set()  # asyncio itself holds its tasks weakly
         self._shutdown = self._wait_for_shutdown()
-        self._request_closing = _closing_requester(self._close_dropped)
+        with contextlib.suppress(StopIteration):  # it runs to its `yield`, which awaits nothing
+            anext(self._shutdown).__await__().send(None)
+        # asyncio begins the task not in its next round but in the one after: a loop that stops before has none pending.
+        self._request_closing: Callable[[], object] = (
+            self._close_dropped_in_trio() if self.is_trio else functools.partial(loop.call_soon, self._close_dropped)
+        )
 
     @classmethod
-    async def running(cls) -> EventLoop:
-        """The one for the event loop that runs the caller.
-
-        Raises:
-            RuntimeError: No event loop is running.
-        """
+    def running(cls) -> EventLoop:
+        """The one for the event loop that runs the caller. Raises `RuntimeError`: no event loop is running."""
         loop = _running_loop()
-        if loop not in _event_loops or _event_loops[loop].process != os.getpid():
-            _event_loops[loop] = cls()
-            await anext(_event_loops[loop]._shutdown)
-            await _shut_down_closed_loops()
-        return _event_loops[loop]
+        event_loop = _event_loops.get(loop)
+        if event_loop is None or event_loop.process != os.getpid():
+            event_loop = _event_loops[loop] = cls(loop)
+            for ended in list(_event_loops):  # without a shutdown
+                if _is_asyncio(ended) and ended.is_closed():
+                    forgotten = _event_loops.pop(ended, None)
+                    if forgotten is not None and forgotten.process == os.getpid():  # otherwise a thread was faster
+                        event_loop.close_soon(forgotten)
+        return event_loop
 
     def is_running_here(self) -> bool:
         """Whether it is the event loop that runs the caller."""
@@ -79,56 +80,113 @@ class EventLoop:
             return self.process == os.getpid() and _running_loop() is self._loop
         return False
 
-    def close_at_shutdown(self, closable: AsyncClosable) -> None:
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Have the loop call this, unless it has ended. Any thread, and a finalizer, may ask for it."""
+        with contextlib.suppress(RuntimeError):  # it has ended; trio's own error is one of these
+            if self.process == os.getpid():
+                (self._loop.run_sync_soon if self.is_trio else self._loop.call_soon_threadsafe)(function)
+
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run this in a task of its own, which the end of the loop cancels. To be called in the loop."""
+        if self.is_trio:
+            _running_trio().lowlevel.spawn_system_task(function, context=contextvars.copy_context())
+        else:
+            task = self._loop.create_task(function())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def close_at_shutdown(self, closable: Any) -> None:
         """Close this when the loop shuts down."""
         self._kept.add(closable)
 
-    def forget(self, closable: AsyncClosable) -> None:
+    def forget(self, closable: Any) -> None:
         """Take back what was to be closed at the shutdown."""
         self._kept.discard(closable)
 
-    def close_soon(self, closable: AsyncClosable) -> None:
+    def close_soon(self, closable: Any) -> None:
         """Close this in a task of the loop. May be called from any thread, and when the loop has ended."""
-        if self.process != os.getpid():
-            return
-        self._kept.discard(closable)
-        self._dropped.add(closable)
-        with contextlib.suppress(RuntimeError):  # the loop has ended: it closed everything when it shut down
-            self._request_closing()
+        if self.process == os.getpid():
+            self._kept.discard(closable)
+            self._dropped.add(closable)
+            self.call_soon(self._request_closing)
 
-    async def shut_down(self) -> None:
+    async def aclose(self) -> None:
         """Close everything that is left to be closed."""
         await self._shutdown.aclose()
 
-    async def _close_dropped(self) -> None:
-        await _close_all(self._dropped)
-
     async def _wait_for_shutdown(self) -> AsyncGenerator[None]:
-        loop = _running_loop()
         try:
             yield
         finally:
-            _event_loops.pop(loop, None)
+            self.has_ended = True
+            _event_loops.pop(self._loop, None)
             if self.process == os.getpid():  # what a forked child inherited is its parent's
                 for closables in (self._dropped, self._kept, self._dropped):  # closing one thing may drop another
                     await _close_all(closables)
+
+    def _close_dropped(self) -> None:
+        if self._dropped:  # otherwise the shutdown was faster
+            self.spawn(functools.partial(_close_all, self._dropped))
+
+    def _close_dropped_in_trio(self) -> Callable[[], object]:
+        # One task for the whole run: trio allows no new one while it finishes, which is when most is dropped.
+        event = _running_trio().Event
+        requested = event()
+
+        async def close_when_requested() -> None:
+            nonlocal requested
+            while True:
+                await requested.wait()
+                requested = event()
+                await _close_all(self._dropped)
+
+        self.spawn(close_when_requested)
+        return lambda: requested.set()
 
 
 _event_loops: dict[Any, EventLoop] = {}
 
 
-def is_trio() -> bool:
-    """Whether the caller is run by trio, and not by asyncio."""
-    return _running_trio() is not None
+class PerLoop(Generic[C]):
+    """Something that each event loop has one of, made where it is first asked for, and closed when the loop shuts down.
+
+    Parameters:
+        make: Makes one, in the loop that it is for.
+    """
+
+    def __init__(self, make: Callable[[], C]) -> None:
+        self._make = make
+        self._made: weakref.WeakKeyDictionary[EventLoop, C] = weakref.WeakKeyDictionary()
+
+    def here(self) -> C:
+        """The one of the event loop that runs the caller."""
+        event_loop = EventLoop.running()
+        made = self._made.get(event_loop)
+        if made is None:
+            made = self._made[event_loop] = self._make()
+            event_loop.close_at_shutdown(made)
+        return made
+
+    async def aclose(self) -> None:
+        """Close the one of the running loop, and have the other loops close theirs. Others are made if asked for."""
+        here: Any = self._made.pop(EventLoop.running(), None)
+        self.close_soon()
+        if here is not None:
+            EventLoop.running().forget(here)
+            await here.aclose()
+
+    def close_soon(self) -> None:
+        """Have all loops close theirs. Safe in any thread, and in a finalizer."""
+        for event_loop, made in list(self._made.items()):
+            event_loop.close_soon(made)
+        self._made.clear()
 
 
 def _running_loop() -> Any:
     """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
     trio = _running_trio()
-    return _running_asyncio_loop() if trio is None else trio.lowlevel.current_trio_token()
-
-
-def _running_asyncio_loop() -> asyncio.AbstractEventLoop:
+    if trio is not None:
+        return trio.lowlevel.current_trio_token()
     import asyncio  # slow to import, and synchronous calls have no need of it
 
     return asyncio.get_running_loop()
@@ -139,111 +197,22 @@ def _running_trio() -> Any:
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
-async def _shut_down_closed_loops() -> None:
-    """Let go of asyncio loops that were closed without having been shut down."""
-    for loop in list(_event_loops):
-        if _is_asyncio(loop) and loop.is_closed():
-            event_loop = _event_loops.pop(loop, None)
-            if event_loop is not None:  # otherwise another thread was faster
-                await event_loop.shut_down()
+def _is_asyncio(loop: Any) -> bool:
+    return hasattr(loop, "is_closed")  # which trio's token has not
 
 
 @atexit.register
 def _shut_down_stopped_loops() -> None:
     """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
     for loop, event_loop in list(_event_loops.items()):
-        is_own = _is_asyncio(loop) and event_loop.process == os.getpid()
-        if is_own and not loop.is_running():
+        if _is_asyncio(loop) and event_loop.process == os.getpid() and not loop.is_running():
             import asyncio
 
-            run = asyncio.run if loop.is_closed() else loop.run_until_complete
-            run(event_loop.shut_down())
+            run: Callable[[Any], object] = asyncio.run if loop.is_closed() else loop.run_until_complete
+            run(event_loop.aclose())
 
 
-def _is_asyncio(loop: Any) -> bool:
-    return hasattr(loop, "is_closed")  # which trio's token has not
-
-
-def _closing_requester(close_dropped: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    """A function that any thread may call, to have the running loop do its closing in a task."""
-    trio = _running_trio()
-    if trio is None:
-        return _asyncio_requester(_running_asyncio_loop(), close_dropped)
-    return _trio_requester(trio, close_dropped)
-
-
-def _asyncio_requester(
-    loop: asyncio.AbstractEventLoop, close_dropped: Callable[[], Coroutine[Any, Any, None]]
-) -> Callable[[], object]:
-    tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds its tasks weakly
-
-    def create_task() -> None:
-        task = loop.create_task(close_dropped())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    # Not in the next round but in the one after it: a loop that stops with the next is not left with a pending task.
-    return lambda: loop.call_soon_threadsafe(loop.call_soon, create_task)
-
-
-def _trio_requester(trio: Any, close_dropped: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    # One task for the whole run: trio allows no new one while it finishes, which is when most is dropped.
-    requested = trio.Event()
-
-    async def close_when_requested() -> None:
-        nonlocal requested
-        while True:
-            await requested.wait()
-            requested = trio.Event()
-            await close_dropped()
-
-    token = trio.lowlevel.current_trio_token()
-    trio.lowlevel.spawn_system_task(close_when_requested)
-    return lambda: token.run_sync_soon(lambda: requested.set())
-
-
-@types.coroutine
-def unseen(function: Callable[[], Awaitable[T]], begun: list[AsyncGenerator[Any, Any]]) -> Generator[Any, Any, T]:
-    """Call this and await it, and keep the asynchronous generators that it begins from the event loop.
-
-    Parameters:
-        function: What is to be awaited.
-        begun: Takes up the generators, the outer before the inner. Whoever owns the list closes them, the inner before
-            the outer: no event loop does.
-    """
-    with begun_unseen(begun):
-        steps = function().__await__()
-    step: Callable[[], Any] = functools.partial(next, steps)
-    while True:
-        try:
-            with begun_unseen(begun):
-                yielded = step()
-        except StopIteration as stop:
-            return cast("T", stop.value)
-        try:
-            sent = yield yielded
-        except BaseException as error:
-            step = functools.partial(steps.throw, error)
-        else:
-            step = functools.partial(steps.send, sent)
-
-
-@contextlib.contextmanager
-def begun_unseen(begun: list[AsyncGenerator[Any, Any]]) -> Generator[None]:
-    """Keep the asynchronous generators that are begun in this block from the event loop.
-
-    Parameters:
-        begun: Takes them up. Whoever owns the list closes them: no event loop does.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(firstiter=begun.append, finalizer=None)
-    try:
-        yield
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-
-
-async def _close_all(closables: set[AsyncClosable]) -> None:
+async def _close_all(closables: set[Any]) -> None:
     cancellation: BaseException | None = None
     while closables:
         closable = closables.pop()

@@ -1,62 +1,39 @@
 """What can go wrong with a call, under one root.
 
-Every exception says which request it belongs to, what was wrong and, where there is a cure, what to do; the same facts
-are its attributes. Messages end up in logs, so they never show credentials: a URL loses its user information and
-the values of query parameters that look like secrets, headers are never quoted, and text that a server sent is cut and
-its control characters are escaped.
-
-    APIException
-      TransportError              no (complete) answer: refused, timed out, broken off
-      HTTPStatusError             an answer of status 400 or above
-      ResponseValidationError     a complete answer that is not of the declared type
-      StreamError
-        StreamInterrupted         a stream that was cut short
-        StreamDecodeError         an event that is not of the declared type
-        UnexpectedContentType     an answer that is no event stream where one was declared, or is one where none was
-        EventTooLarge             an event larger than `max_event_size`
+Every exception says which request it belongs to, what was wrong and, if there is a cure, what to do. Messages end up
+in logs, so they never show credentials (`redaction.py`) and never quote headers.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import httpx2
 
-from .content import text_content
-from .problem_details import ProblemDetails, problem_details
+from .content import ProblemDetails, problem_details, text_content
+from .redaction import excerpt, printable_url
 
 if TYPE_CHECKING:
     import pydantic
 
     from .streaming.sse import ServerSentEvent
 
-EXCERPT_LENGTH = 500
-"""How much of a text from elsewhere a message shows, in characters."""
+IS_STREAM = "clientele.is_stream"  # the extension of a request for a stream
 
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SECRET_NAME = re.compile(
-    r"(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|keyid|key_id|oauth|otp|passcode"
-    r"|passphrase|passwd|password|samlresponse|secret|session|sessionid|session_id|signature|token)s?$"
-    r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
-)
 _MODULE = re.compile(r"\b(?:[\w<>]+\.)+(?=[A-Za-z_])")
 _SENTINEL = re.compile(r"\[[A-Za-z][A-Za-z _-]{0,30}\]|<\|?[a-z_]{1,30}\|?>|[A-Z]{3,30}|done|end|stop|finished")
-_USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 
-
-IS_STREAM = "clientele.is_stream"
-"""The extension of a request for a stream."""
-
+_TIMEOUTS: dict[type[Exception], tuple[str, str]] = {
+    httpx2.ConnectTimeout: ("connect", "no connection"),
+    httpx2.ReadTimeout: ("read", "no byte from the server"),
+    httpx2.WriteTimeout: ("write", "the server took no byte"),
+    httpx2.PoolTimeout: ("pool", "all connections that the client's limits= allows are in use, and none became free"),
+}
 _REASONS: dict[type[Exception], str] = {
     httpx2.RequestError: "the request failed",
     httpx2.StreamError: "somebody else read or closed its response",
-    httpx2.ConnectTimeout: "no connection",
-    httpx2.ReadTimeout: "no byte from the server",
-    httpx2.WriteTimeout: "the server took no byte",
-    httpx2.PoolTimeout: "all connections that the client's limits= allows are in use, and none became free",
     httpx2.ConnectError: "could not connect",
     httpx2.ReadError: "the connection broke",
     httpx2.WriteError: "the connection broke while the request was sent",
@@ -64,14 +41,8 @@ _REASONS: dict[type[Exception], str] = {
     httpx2.RemoteProtocolError: "the server broke off, or broke the protocol",
     httpx2.LocalProtocolError: "the request cannot be written as HTTP: a header's name or value is not allowed",
     httpx2.UnsupportedProtocol: "only http:// and https:// can be called; a path alone needs a client with a base_url",
-    httpx2.DecodingError: "the body is not in the encoding that its Content-Encoding names",
+    httpx2.DecodingError: "the body cannot be decoded",
     httpx2.TooManyRedirects: "too many redirects",
-}
-_TIMEOUTS: dict[type[Exception], str] = {
-    httpx2.ConnectTimeout: "connect",
-    httpx2.ReadTimeout: "read",
-    httpx2.WriteTimeout: "write",
-    httpx2.PoolTimeout: "pool",
 }
 
 
@@ -99,31 +70,29 @@ class APIException(Exception):
         """What was wrong, without the request that it belongs to."""
         return str(self).removeprefix(f"{self.method} {self.url}: ")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions cross process borders, and the default would call the class with nothing but the message.
-        return _rebuild, (type(self), self.args), self.__dict__
+    def __reduce__(self) -> tuple[Any, ...]:  # the default would call the class with nothing but the message
+        return _rebuild, (type(self), *self.args), self.__dict__
 
 
 class TransportError(APIException):
-    """No answer: the connection was refused, timed out or broke, or redirects led nowhere.
-
-    `__cause__` is httpx2's own exception.
-    """
+    """No answer: refused, timed out, broken off, or redirects led nowhere. `__cause__` is httpx2's own exception."""
 
 
-class HTTPStatusError(APIException):
+class _AnsweredError(APIException):
+    response: httpx2.Response
+    status_code: int
+
+
+class HTTPStatusError(_AnsweredError):
     """The server answered with status 400 or above; or with one that is no success, and not in the `response_map`.
 
     The response's body has been read (of a stream at most its first MiB), so `error.response.json()` works.
 
     Attributes:
         parsed: Of a stream: the body as the type that `response_map` has for the status. `None` where it has none, or
-            where the body is not of that type; `__cause__` says why, then.
+            where the body is not of that type (`__cause__` says why).
         problem: The body as problem details (RFC 9457), `None` where it has another content type.
     """
-
-    response: httpx2.Response
-    status_code: int
 
     def __init__(self, response: httpx2.Response, *, parsed: Any = None) -> None:
         self.parsed = parsed
@@ -133,27 +102,25 @@ class HTTPStatusError(APIException):
         super().__init__(f"{answer}: {body}" if body else answer, request=response.request, response=response)
 
 
-class ResponseValidationError(APIException):
+class ResponseValidationError(_AnsweredError):
     """The server's complete answer is not what the endpoint's `result` declares.
 
     Attributes:
         validation_error: Pydantic's error, which lists every mismatch.
     """
 
-    response: httpx2.Response
-    status_code: int
-
     def __init__(
         self, response: httpx2.Response, *, expected: object, validation_error: pydantic.ValidationError
     ) -> None:
         self.validation_error = validation_error
-        body = _body_excerpt(response) or "the body is empty"
-        super().__init__(
-            f"the answer (status {response.status_code}) is not {type_name(expected)}: "
-            f"{_mismatches(validation_error)}: {body}",
-            request=response.request,
-            response=response,
-        )
+        found = f"{_mismatches(validation_error)}: {_body_excerpt(response) or 'the body is empty'}"
+        message = f"the answer (status {response.status_code}) is not {type_name(expected)}: {found}"
+        super().__init__(message, request=response.request, response=response)
+
+
+class _Progress(TypedDict, total=False):
+    items_received: int
+    last_event_id: str
 
 
 class StreamError(APIException):
@@ -163,8 +130,6 @@ class StreamError(APIException):
         items_received: How many items the stream had yielded.
         last_event_id: The id of the last event received, `""` where none had one.
     """
-
-    response: httpx2.Response | None
 
     def __init__(
         self,
@@ -181,14 +146,13 @@ class StreamError(APIException):
 
 
 class StreamInterrupted(StreamError):
-    """The stream was cut short: the connection broke, the body was not complete, or `idle_timeout` passed.
+    """The stream was cut short: the connection broke, `idle_timeout` passed, or it ended without its `until`.
 
-    `__cause__` is httpx2's own exception then. A stream that ended without the event that `until` waits for was cut
-    short, too. With `reconnect`, no attempt to take the stream up again has led to an event; `__cause__` is what became
-    of the last one, `response` and `status_code` are those of the last response that was a stream.
+    `__cause__` is httpx2's own exception, if there is one. With `reconnect`, no attempt brought an event: `__cause__`
+    is how the last one failed; `response` and `status_code` are those of the last response that was a stream.
 
     Attributes:
-        attempts: How many attempts to take the stream up again have failed since the last event; 0 where none was made.
+        attempts: How many attempts to reconnect have failed since the last event; 0 where none was made.
     """
 
     def __init__(
@@ -197,27 +161,20 @@ class StreamInterrupted(StreamError):
         *,
         request: httpx2.Request,
         response: httpx2.Response | None = None,
-        items_received: int = 0,
-        last_event_id: str = "",
         attempts: int = 0,
+        **progress: Unpack[_Progress],
     ) -> None:
         self.attempts = attempts
-        super().__init__(
-            message, request=request, response=response, items_received=items_received, last_event_id=last_event_id
-        )
+        super().__init__(message, request=request, response=response, **progress)
 
 
-class StreamDecodeError(StreamError):
+class StreamDecodeError(_AnsweredError, StreamError):
     """An event's data is not what the endpoint's `result` declares.
 
     Attributes:
-        event: The event that offended, its data as text. Of a stream in another format, a line say, it is an event with
-            nothing but data.
+        event: The event, its data as text. In other formats, a line for example is an event with nothing but data.
         validation_error: Pydantic's error, which lists every mismatch.
     """
-
-    response: httpx2.Response
-    status_code: int
 
     def __init__(
         self,
@@ -227,110 +184,59 @@ class StreamDecodeError(StreamError):
         expected: object,
         validation_error: pydantic.ValidationError,
         response: httpx2.Response,
-        items_received: int,
-        last_event_id: str,
+        **progress: Unpack[_Progress],
     ) -> None:
         self.event = event
         self.validation_error = validation_error
         name = "" if event.event == "message" else f" ({excerpt(event.event)!r})"
         cure = "; if that ends the stream, declare it with until=" if _SENTINEL.fullmatch(event.data.strip()) else ""
-        super().__init__(
+        message = (
             f"event {event_number}{name} of the stream is not {type_name(expected)}: "
-            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}",
-            request=response.request,
-            response=response,
-            items_received=items_received,
-            last_event_id=last_event_id,
+            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}"
         )
+        super().__init__(message, request=response.request, response=response, **progress)
 
 
-class UnexpectedContentType(StreamError):
-    """A stream was declared and something else came, or the other way round.
-
-    Parameters:
-        response: The response.
-        cure: What was expected, and what to do.
+class UnexpectedContentType(_AnsweredError, StreamError):
+    """A stream was declared and something else came, or the other way round; `cure` says what to do.
 
     Attributes:
         content_type: The response's `Content-Type`, `""` where it has none.
     """
 
-    response: httpx2.Response
-    status_code: int
-
     def __init__(self, response: httpx2.Response, *, cure: str) -> None:
         self.content_type: str = response.headers.get("Content-Type", "")
         found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
-        super().__init__(
-            f"the answer (status {response.status_code}) has {found}, {cure}",
-            request=response.request,
-            response=response,
-        )
+        message = f"the answer (status {response.status_code}) has {found}, {cure}"
+        super().__init__(message, request=response.request, response=response)
 
 
-class EventTooLarge(StreamError):
+class EventTooLarge(_AnsweredError, StreamError):
     """One event is larger than `max_event_size`.
 
     Attributes:
         max_event_size: The limit that was passed, in bytes.
     """
 
-    response: httpx2.Response
-    status_code: int
-
     def __init__(
-        self,
-        *,
-        event_number: int,
-        max_event_size: int,
-        response: httpx2.Response,
-        items_received: int,
-        last_event_id: str,
+        self, *, event_number: int, max_event_size: int, response: httpx2.Response, **progress: Unpack[_Progress]
     ) -> None:
         self.max_event_size = max_event_size
-        super().__init__(
-            f"event {event_number} of the stream is larger than max_event_size, {max_event_size} bytes; "
-            "if events may be that large, give the endpoint a larger max_event_size=",
-            request=response.request,
-            response=response,
-            items_received=items_received,
-            last_event_id=last_event_id,
-        )
+        cure = "if events may be that large, give the endpoint a larger max_event_size="
+        message = f"event {event_number} of the stream is larger than max_event_size, {max_event_size} bytes; {cure}"
+        super().__init__(message, request=response.request, response=response, **progress)
 
 
 def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Request) -> str:
     """What went wrong with a connection, in words."""
-    kind = next(kind for kind in type(error).__mro__ if kind in _REASONS)
-    words, timeout = _REASONS[kind], _TIMEOUTS.get(kind)
-    if timeout is not None:
-        option = "idle_timeout" if timeout == "read" and IS_STREAM in request.extensions else "timeout"
-        return f"{words} within {request.extensions.get('timeout', {}).get(timeout)} s ({option})"
+    for kind, (phase, words) in _TIMEOUTS.items():
+        if isinstance(error, kind):
+            option = "idle_timeout" if phase == "read" and IS_STREAM in request.extensions else "timeout"
+            return f"{words} within {request.extensions.get('timeout', {}).get(phase)} s ({option})"
+    words = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
     # What could not be written is quoted by the library below; it may be a header, and a secret.
     detail = "" if isinstance(error, httpx2.LocalProtocolError) else excerpt(str(error))
     return f"{words}: {detail}" if detail else words
-
-
-def excerpt(text: str) -> str:
-    """Cut a text from elsewhere to a sane length, with its control characters escaped."""
-    shown = _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text[:EXCERPT_LENGTH].strip())
-    rest = len(text) - EXCERPT_LENGTH
-    return f"{shown}… ({rest} more characters)" if rest > 0 else shown
-
-
-def printable_url(url: httpx2.URL) -> str:
-    """A URL as it may be shown: no user information, no fragment, no query values that look like secrets."""
-    items = url.params.multi_items()
-    shown = [
-        (name, "REDACTED" if is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
-    ]
-    if shown != items:
-        url = url.copy_with(params=shown)
-    return str(url.copy_with(userinfo=b"", fragment=None))
-
-
-def is_secret(name: str) -> bool:
-    """Whether the name of a query parameter or header says that its value is a secret."""
-    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
 
 
 def type_name(annotation: object) -> str:
@@ -355,5 +261,5 @@ def _body_excerpt(response: httpx2.Response) -> str:
     return f"{len(response.content)} bytes of {excerpt(content_type)}"
 
 
-def _rebuild(cls: type[APIException], args: tuple[object, ...]) -> APIException:
+def _rebuild(cls: type[APIException], *args: object) -> APIException:
     return cls.__new__(cls, *args)

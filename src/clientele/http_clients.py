@@ -1,8 +1,9 @@
-"""The httpx2 clients under an `APIClient`: one for synchronous calls, one for each event loop.
+"""The httpx2 clients under an `APIClient`, one for synchronous and one for asynchronous calls, and their transports.
 
-Nothing is opened before it is needed. All of them share their settings, their cookies and one TLS context. They are
-closed with the `APIClient`, or when it is collected, when their event loop shuts down, or when the interpreter exits,
-whichever comes first; connections that a fork took along are left to the parent.
+Nothing is opened before it is needed. Both share their settings, their cookies and one TLS context. Requests use the
+transports of `wire/`; only HTTP/2, SOCKS and https proxies use httpx2's own. Connections are closed with the
+`APIClient`, or when it is collected, when their event loop shuts down, or when the interpreter exits, whichever comes
+first. After a fork, those of the parent stay with the parent.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http.cookiejar import CookieJar
-from inspect import isawaitable, iscoroutinefunction
 from typing import Any, TypeAlias, TypedDict
 
 import httpx2
 
-from .event_loop import EventLoop, is_trio
+from .event_loop import EventLoop, PerLoop
 from .headers import HeaderTypes, checked_headers
-from .redirects import RedirectGuard
-from .streaming.body import close_bodies_of
+from .proxies import environment_proxies
+from .redirects import redirect_hooks
+from .wire.network import KEEPALIVE_OPTIONS
+from .wire.steps import settled
+from .wire.tls import OfferingContext
+from .wire.transport import DEFAULT_LIMITS, AsyncWireTransport, WireTransport
 
 Primitive: TypeAlias = str | int | float | bool | None
 QueryParamTypes: TypeAlias = (
@@ -74,18 +78,12 @@ class HTTPClientSettings(TypedDict, total=False):
     default_encoding: str | Callable[[bytes], str | None]
 
 
+_OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "event_hooks")
+"""The settings that an httpx2 client does not take as they are."""
+
+
 class HTTPClients:
-    """Makes httpx2 clients where they are needed, and closes them.
-
-    Parameters:
-        settings: For all clients alike.
-        transport: The transport of the synchronous client.
-        async_transport: The transport of the asynchronous clients.
-        client: A ready client for synchronous calls.
-        async_client: A ready client for asynchronous calls, in whatever event loop.
-
-    Attributes:
-        headers: The headers of the settings, sent with every request.
+    """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
 
     Raises:
         TypeError: A client or transport is for the other side.
@@ -110,142 +108,155 @@ class HTTPClients:
             if given is not None and not isinstance(given, kind):
                 raise TypeError(f"{name} must be of type httpx2.{kind.__name__}; it is of type {type(given).__name__}")
         self.headers = checked_headers(settings.get("headers"))
+        self.is_closed = False
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
-        self._redirects = RedirectGuard(self._settings["cookies"])
         self._transport = transport
         self._async_transport = async_transport
         self._given_client = client
         self._given_async_client = async_client
         self._clients: dict[int, httpx2.Client] = {}
-        self._async_clients: weakref.WeakKeyDictionary[EventLoop, httpx2.AsyncClient] = weakref.WeakKeyDictionary()
-        self._is_closed = False
+        self._async_client: httpx2.AsyncClient | None = None
+        self._async_transports: list[AsyncWireTransport | _PerLoopTransport] = []
         if all(given is None for given in (transport, async_transport, client, async_client)):
             # Loading the certificates takes a tenth of a second, for which no event loop should stand still.
             _ = self._ssl_context
-        weakref.finalize(self, _release, self._clients, self._async_clients)
+        weakref.finalize(self, _release, self._clients, self._async_transports)
 
     def client(self) -> httpx2.Client:
-        """The client for synchronous calls.
-
-        Raises:
-            RuntimeError: The clients have been closed.
-        """
+        """The client for synchronous calls. Raises `RuntimeError`: the clients have been closed."""
         self._check_open()
         if self._given_client is not None:
             return self._given_client
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
-            settings = self._shared_settings()
-            settings["event_hooks"] = self._hooks(self._redirects.hooks())
-            made = httpx2.Client(**settings, transport=self._transport)
+            make = functools.partial(self._make_transport, WireTransport, httpx2.HTTPTransport)
+            made = httpx2.Client(**self._client_settings(self._transport, make), event_hooks=self._hooks())
             client = self._clients.setdefault(process, made)  # another thread may have been faster
         return client
 
-    async def async_client(self) -> httpx2.AsyncClient:
-        """The client for asynchronous calls in the running event loop.
+    def async_client(self) -> httpx2.AsyncClient:
+        """The client for asynchronous calls, in whatever event loop.
 
         Raises:
-            RuntimeError: The clients have been closed.
+            RuntimeError: The clients have been closed, or no event loop is running.
         """
         self._check_open()
         if self._given_async_client is not None:
             return self._given_async_client
-        event_loop = await EventLoop.running()
-        client = self._async_clients.get(event_loop)
-        if client is None:
-            settings = self._shared_settings()
-            settings["event_hooks"] = _awaitable_hooks(self._hooks(self._redirects.async_hooks()))
-            client = self._async_client_class()(**settings, transport=self._async_transport)
-            self._async_clients[event_loop] = client
-            event_loop.close_at_shutdown(client)
-        return client
+        if self._async_transport is not None:
+            EventLoop.running().close_at_shutdown(self._async_transport)
+        if self._async_client is None:
+            hooks = {event: [_awaitable_hook(hook) for hook in hooks] for event, hooks in self._hooks().items()}
+            self._async_client = httpx2.AsyncClient(
+                **self._client_settings(self._async_transport, self._make_async_transport), event_hooks=hooks
+            )
+        return self._async_client
 
     def prepare_async(self) -> None:
-        """Import what asynchronous calls under asyncio need, which is nothing for an event loop to wait for."""
-        if self._takes_aiohttp:
-            from .transports import aiohttp  # noqa: F401
+        """Import what asynchronous calls need, so that no event loop has to wait for it."""
+        from .wire import async_network  # noqa: F401
 
     def close(self) -> None:
-        """Close the client for synchronous calls; those for asynchronous ones close with their event loops."""
-        self._is_closed = True
-        close_bodies_of(self)
+        """Close the connections of synchronous calls; those of asynchronous ones are closed by their event loops."""
+        self.is_closed = True
         if self._given_client is not None:
             self._given_client.close()
-        _release(self._clients, self._async_clients)
+        _release(self._clients, self._async_transports)
 
     async def aclose(self) -> None:
-        """Close the clients for synchronous calls and for those in the running event loop."""
-        client = self._async_clients.pop(await EventLoop.running(), self._given_async_client)
+        """Close the connections of synchronous calls, and those in the running event loop."""
+        self.is_closed = True
+        for client in (self._async_client, self._given_async_client):
+            if client is not None:
+                await client.aclose()
         self.close()
-        if client is not None:
-            await client.aclose()
-
-    @property
-    def _takes_aiohttp(self) -> bool:
-        """Whether asyncio's calls ride on aiohttp, if nobody says otherwise, which speaks HTTP/1.1 only."""
-        speaks_http1_only = self._settings.get("http1", True) and not self._settings.get("http2", False)
-        return speaks_http1_only and self._async_transport is None and self._given_async_client is None
-
-    def _async_client_class(self) -> type[httpx2.AsyncClient]:
-        if is_trio() or not self._takes_aiohttp:
-            return httpx2.AsyncClient
-        from .transports.aiohttp import AiohttpClient  # slow to import; synchronous calls have no need of it
-
-        return AiohttpClient
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             raise RuntimeError("the client has been closed; a client that is to be used again must stay open")
 
-    def _shared_settings(self) -> dict[str, Any]:
-        return {**self._settings, "verify": self._ssl_context}
+    def _client_settings(self, given: Any, make: Callable[[httpx2.Proxy | None], Any]) -> dict[str, Any]:
+        """What an httpx2 client takes, but for its hooks: its settings, and the transports that these make."""
+        settings, proxy = self._settings, self._settings.get("proxy")
+        proxies: Mapping[str, httpx2.Proxy | None] = {}
+        if proxy is not None:
+            proxies = {"all://": proxy if isinstance(proxy, httpx2.Proxy) else httpx2.Proxy(proxy)}
+        elif settings.get("trust_env", True) and given is None:
+            proxies = environment_proxies()
+        mounts = {pattern: None if proxy is None else make(proxy) for pattern, proxy in proxies.items()}
+        return {
+            **{name: value for name, value in settings.items() if name not in _OF_TRANSPORTS},
+            "transport": given or make(None),
+            "mounts": mounts | dict(settings.get("mounts") or {}),
+        }
 
-    def _hooks(self, ours: Mapping[str, list[Callable[..., Any]]]) -> Mapping[str, list[Callable[..., Any]]]:
+    def _make_transport(self, ours: Callable[..., Any], httpx2s: Callable[..., Any], proxy: httpx2.Proxy | None) -> Any:
+        http1, http2 = self._settings.get("http1", True), self._settings.get("http2", False)
+        limits, context = self._settings.get("limits", DEFAULT_LIMITS), self._ssl_context
+        if http1 and not http2 and (proxy is None or proxy.url.scheme == "http"):
+            return ours(verify=context, limits=limits, proxy=proxy)
+        context = OfferingContext(context, ["h2"] * http2 + ["http/1.1"] * http1)
+        options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
+        return httpx2s(verify=context, limits=limits, proxy=proxy, **options)
+
+    def _make_async_transport(self, proxy: httpx2.Proxy | None) -> httpx2.AsyncBaseTransport:
+        made: AsyncWireTransport | _PerLoopTransport = self._make_transport(
+            AsyncWireTransport, _PerLoopTransport, proxy
+        )
+        self._async_transports.append(made)
+        return made
+
+    def _hooks(self) -> Mapping[str, list[Callable[..., Any]]]:
         """The event hooks of the settings, behind our own where redirects are followed."""
         own = self._settings.get("event_hooks") or {}
         if not self._settings["follow_redirects"]:
             return own
-        return {**own, **{event: [*functions, *own.get(event, ())] for event, functions in ours.items()}}
+        ours = redirect_hooks(self._settings["cookies"])
+        return {**own, **{event: [*hooks, *own.get(event, ())] for event, hooks in ours.items()}}
 
     @functools.cached_property
     def _ssl_context(self) -> ssl.SSLContext:
         verify, trust_env = self._settings.get("verify", True), self._settings.get("trust_env", True)
         if verify is True:
-            return _default_ssl_context(trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+            files = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+            return _default_ssl_context(trust_env, self._settings.get("http2", False), *files)
         return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)
 
 
+class _PerLoopTransport(httpx2.AsyncBaseTransport):
+    """httpx2's own transports, which are bound to an event loop: one for each."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._transports = PerLoop(lambda: httpx2.AsyncHTTPTransport(**settings))
+        self.close_soon = self._transports.close_soon
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self._transports.here().handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._transports.aclose()
+
+
 @functools.lru_cache
-def _default_ssl_context(trust_env: bool, cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """The context for every client that does not bring its own, for as long as the environment names these files."""
+def _default_ssl_context(trust_env: bool, http2: bool, cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
+    """The context of all clients that speak the same protocol and do not bring their own, while these files count."""
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
-def _release(
-    clients: dict[int, httpx2.Client], async_clients: weakref.WeakKeyDictionary[EventLoop, httpx2.AsyncClient]
-) -> None:
+def _release(clients: dict[int, httpx2.Client], async_transports: list[AsyncWireTransport | _PerLoopTransport]) -> None:
     for client in clients.values():
         client.close()
     clients.clear()
-    for event_loop, async_client in list(async_clients.items()):
-        event_loop.close_soon(async_client)
-    async_clients.clear()
-
-
-def _awaitable_hooks(hooks: Mapping[str, list[Callable[..., Any]]]) -> dict[str, list[Callable[..., Any]]]:
-    """Let plain functions serve as event hooks of an asynchronous client too."""
-    return {event: [_awaitable_hook(hook) for hook in functions] for event, functions in hooks.items()}
+    for transport in async_transports:
+        transport.close_soon()
 
 
 def _awaitable_hook(hook: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
-    if iscoroutinefunction(hook):
-        return hook
+    """Let a plain function serve as event hook of an asynchronous client, too."""
 
     async def awaitable_hook(subject: object) -> None:
-        outcome = hook(subject)
-        if isawaitable(outcome):
-            await outcome
+        await settled(hook(subject))
 
     return awaitable_hook

@@ -8,96 +8,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx2
 
-from .exceptions import IS_STREAM, is_secret, printable_url
+from .exceptions import IS_STREAM
+from .redaction import is_secret, printable_url
+from .wire.steps import run, settled
 
-_ORIGIN = "clientele.origin"
-"""The extension of a redirected request: the origin of the first, which the credentials were given for."""
+_ORIGIN = "clientele.origin"  # the extension of a redirected request: the origin of the first
 
 
 class RefusedRedirect(httpx2.RequestError):
     """A redirect leads from https to http, or to what is no URL."""
 
 
-class RedirectGuard:
-    """The event hooks of one client.
+def redirect_hooks(cookies: CookieJar) -> dict[str, list[Callable[..., Any]]]:
+    """The event hooks of a client that has these cookies. An asynchronous one must await what they return."""
 
-    Parameters:
-        cookies: The client's cookies.
-    """
-
-    def __init__(self, cookies: CookieJar) -> None:
-        self._cookies = cookies
-
-    def hooks(self) -> dict[str, list[Any]]:
-        """Those of a synchronous client."""
-        return {"request": [self._keep_credentials], "response": [self._check]}
-
-    def async_hooks(self) -> dict[str, list[Any]]:
-        """Those of an asynchronous client."""
-        return {"request": [self._akeep_credentials], "response": [self._acheck]}
-
-    def _keep_credentials(self, request: httpx2.Request) -> None:
+    def keep_credentials(request: httpx2.Request) -> None:
         origin = request.extensions.get(_ORIGIN)
-        if origin is None or request.url.origin == origin or _is_upgrade(origin, request.url.origin):
+        if origin is None or (target := request.url.origin) == origin:
+            return
+        ports = (origin.scheme, origin.port, target.scheme, target.port)
+        if origin.host == target.host and ports == ("http", 80, "https", 443):
             return
         for name in [name for name in request.headers if is_secret(name)]:
             del request.headers[name]
-        cookies = httpx2.Cookies()
-        for cookie in self._cookies:
+        kept = httpx2.Cookies()
+        for cookie in cookies:
             if cookie.domain:
-                cookies.jar.set_cookie(cookie)
-        cookies.set_cookie_header(request)
+                kept.jar.set_cookie(cookie)
+        kept.set_cookie_header(request)
 
-    async def _akeep_credentials(self, request: httpx2.Request) -> None:
-        self._keep_credentials(request)
-
-    def _check(self, response: httpx2.Response) -> None:
-        if response.has_redirect_location:
-            _check_target(response)
-            if IS_STREAM in response.request.extensions:
-                response.close()
-                _empty(response)
-
-    async def _acheck(self, response: httpx2.Response) -> None:
-        if response.has_redirect_location:
-            _check_target(response)
-            if IS_STREAM in response.request.extensions:
-                await response.aclose()
-                _empty(response)
+    return {"request": [keep_credentials], "response": [_check_redirect]}
 
 
-def _is_upgrade(origin: httpx2.Origin, other: httpx2.Origin) -> bool:
-    """Whether it is the same host, by https now."""
-    ports = (origin.scheme, origin.port, other.scheme, other.port)
-    return origin.host == other.host and ports == ("http", 80, "https", 443)
-
-
-def _check_target(response: httpx2.Response) -> None:
-    """Refuse a redirect from https to http, or to nowhere; for any other, note where the first request went.
-
-    Raises:
-        RefusedRedirect: It is one of the two.
-    """
+def _check_redirect(response: httpx2.Response) -> Awaitable[None] | None:
+    """Refuse a redirect, or note where the first request went; leave the body if that was a stream's."""
+    if not response.has_redirect_location:
+        return None
     request = response.request
     try:
         target = request.url.join(response.headers["Location"])
     except httpx2.InvalidURL as error:
         raise RefusedRedirect(f"the server redirects to what is no URL: {error}", request=request) from error
     if (request.url.scheme, target.scheme) == ("https", "http"):
-        raise RefusedRedirect(
-            f"the server redirects to {printable_url(target)}, where everybody on the way could read along; "
-            "if the call is to go there, give that address itself",
-            request=request,
-        )
+        found = f"the server redirects to {printable_url(target)}, where everybody on the way could read along"
+        raise RefusedRedirect(f"{found}; if the call is to go there, give that address itself", request=request)
     request.extensions.setdefault(_ORIGIN, request.url.origin)
+    if IS_STREAM not in request.extensions:
+        return None
+    is_async = isinstance(response.stream, httpx2.AsyncByteStream)
+    leaving = _leave_body(response, response.aclose if is_async else response.close)
+    return leaving if is_async else run(leaving)
 
 
-def _empty(response: httpx2.Response) -> None:
-    """Let httpx2 read a closed response as if its body were empty."""
+async def _leave_body(response: httpx2.Response, close: Callable[[], Any]) -> None:
+    """Close a response, and let httpx2 read it as if its body were empty."""
+    await settled(close())
     response.is_closed = False
     response.stream = httpx2.ByteStream(b"")

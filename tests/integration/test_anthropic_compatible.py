@@ -439,4 +439,5 @@ def test_an_endpoint_that_yields_gives_the_words_alone_and_passes_the_error_on(s
     reading = read(side, lambda: (words if side.is_sync else awords)(Request()))
     assert reading.items == ["Grüße"]
     assert isinstance(reading.error, ServiceError)
+    client.close()
     server.wait_until_closed()

@@ -16,8 +16,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clientele.streaming.formats import ChunkParser
-from clientele.streaming.lines import BrokenText, JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
+from clientele.streaming.lines import (
+    BrokenText,
+    ChunkParser,
+    JSONDocumentParser,
+    JSONLinesParser,
+    JSONSequenceParser,
+    LineParser,
+)
 from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, OversizedEvent
 
 BOM = b"\xef\xbb\xbf"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import socket
@@ -723,7 +724,7 @@ def test_closing_the_client_from_another_task_ends_the_wait_for_bytes(serve, run
                 await anext(stream)
 
     async def close_when_read(client: api.APIClient, stream: api.AsyncStream[int]) -> None:
-        while not stream._body.is_waiting:
+        while not stream._is_read:
             await anyio.lowlevel.checkpoint()
         await client.aclose()
 
@@ -753,7 +754,9 @@ def test_restarting_from_another_thread_is_refused_and_changes_nothing(serve, ru
 
 def test_a_stream_that_outlives_its_event_loop_says_so(serve, run):
     async def open_stream() -> api.AsyncStream[int]:
-        return await client.astream("GET", "/", int)
+        stream = await client.astream("GET", "/", int)
+        assert await anext(stream) == 1
+        return stream
 
     client = api.APIClient(serve(then(numbered(1), stall)).url)
     stream = run(open_stream)
@@ -784,57 +787,135 @@ def test_restarting_while_an_attempt_comes_through_drops_what_it_opened(run):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_cancel_scope_around_the_iteration_leaves_no_connection(serve, run, state):
+def test_a_read_that_is_cancelled_leaves_the_stream_where_it_was(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state, events("2", "end"))
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items = [await anext(stream)]
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read, stream, items)
+                await anyio.to_thread.run_sync(until_stuck)
+                scope.cancel()
+        assert scope.cancelled_caught
+        stream.restart()
+        return items + [item async for item in stream]
+
+    assert run(main) == [1, 2]
+    server.wait_until_closed()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_deadline_around_a_read_is_met_and_leaves_the_stream_where_it_was(serve, run, state):
+    server, policy, _ = stuck(serve, state, events("2", "end"))
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items = [await anext(stream)]
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                with anyio.fail_after(0.05):
+                    await anext(stream)
+        stream.restart()
+        return items + [item async for item in stream]
+
+    assert run(main) == [1, 2]
+    server.wait_until_closed()
+
+
+def test_a_stream_that_is_polled_reconnects_though_no_poll_is_as_long_as_that_takes(serve, run):
+    polled = threading.Event()
+
+    async def answer_late(connection: Connection) -> None:
+        if len(server.requests) == 1:
+            await connection.send(numbered(1))
+            connection.close()
+        else:
+            await asyncio.to_thread(polled.wait, WAIT)
+            await connection.send(events("2", "end"))
+
+    server = serve(answer_late)
+    attempts: list[api.ReconnectAttempt] = []
+    policy = api.Reconnect(initial_delay=0.1, on_reconnect=attempts.append)
+
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items: list[int] = []
+        while len(items) < 2:
+            with anyio.move_on_after(0.01):
+                items.append(await anext(stream))
+            if len(server.requests) == 2:
+                polled.set()
+        return items
+
+    assert run(main) == [1, 2]
+    assert (len(attempts), len(server.requests)) == (1, 2)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_stream_that_is_closed_after_a_cancelled_read_leaves_no_connection(serve, run, state):
     server, policy, until_stuck = stuck(serve, state)
 
     async def main() -> list[int]:
         async with api.APIClient(server.url) as client:
+            stream = await client.astream("GET", "/", int, reconnect=policy)
+            items = [await anext(stream)]
             with anyio.CancelScope() as scope:
-                stream = await client.astream("GET", "/", int, reconnect=policy)
-                items = [await anext(stream)]
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(read, stream, items)
                     await anyio.to_thread.run_sync(until_stuck)
                     scope.cancel()
-            assert scope.cancelled_caught
+            await stream.aclose()
             await anyio.to_thread.run_sync(server.wait_until_closed)
-            assert [item async for item in stream] == []
+            return items + [item async for item in stream]
+
+    assert run(main) == [1]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_stream_that_is_dropped_after_a_cancelled_read_leaves_no_connection(serve, run, state):
+    server, policy, until_stuck = stuck(serve, state)
+
+    async def main() -> list[int]:
+        async with api.APIClient(server.url) as client:
+            stream = await client.astream("GET", "/", int, reconnect=policy)
+            items = [await anext(stream)]
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read, stream, items)
+                    await anyio.to_thread.run_sync(until_stuck)
+                    scope.cancel()
+            del stream
+            gc.collect()
+            await anyio.to_thread.run_sync(server.wait_until_closed)
         return items
 
     assert run(main) == [1]
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_deadline_around_the_iteration_is_met(serve, run, state):
-    server, policy, _ = stuck(serve, state)
-
-    async def main() -> None:
-        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
-        await anext(stream)
-        with pytest.raises(TimeoutError):
-            with anyio.fail_after(0.05):
-                await anext(stream)
-        assert [item async for item in stream] == []
-
-    run(main)
-    server.wait_until_closed()
-
-
-@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
-def test_a_task_that_is_cancelled_leaves_no_connection(serve, name, state):
+def test_a_task_that_is_cancelled_leaves_no_connection_once_it_is_gone(serve, name, state):
     server, policy, until_stuck = stuck(serve, state)
 
     async def main() -> list[int]:
-        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
-        items = [await anext(stream)]
-        task = asyncio.create_task(read(stream, items))
+        items: list[int] = []
+        has_first = asyncio.Event()
+
+        async def iterate() -> None:
+            async for item in await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy):
+                items.append(item)
+                has_first.set()
+
+        task = asyncio.create_task(iterate())
         await asyncio.to_thread(until_stuck)
+        await has_first.wait()
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+        del task
+        gc.collect()
         await asyncio.to_thread(server.wait_until_closed)
-        assert [item async for item in stream] == []
         return items
 
     assert RUNNERS[name](main) == [1]
@@ -843,15 +924,16 @@ def test_a_task_that_is_cancelled_leaves_no_connection(serve, name, state):
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
 def test_asyncios_own_timeout_works_around_every_wait(serve, name, state):
-    server, policy, _ = stuck(serve, state)
+    server, policy, _ = stuck(serve, state, events("2", "end"))
 
-    async def main() -> None:
-        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy)
-        await anext(stream)
+    async def main() -> list[int]:
+        stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
+        items = [await anext(stream)]
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await anext(stream)
-        assert [item async for item in stream] == []
+        stream.restart()
+        return items + [item async for item in stream]
 
-    RUNNERS[name](main)
+    assert RUNNERS[name](main) == [1, 2]
     server.wait_until_closed()

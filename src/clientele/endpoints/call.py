@@ -1,15 +1,13 @@
 """One call: send the request, and make of the response what the endpoint declares.
 
-The synchronous and the asynchronous call take the same steps in the same order and differ only in what they wait for.
-Everything that decides is in the functions that they share.
+The synchronous and the asynchronous call take the same steps in the same order; what decides is shared by both.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -19,14 +17,15 @@ from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, Unexpecte
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
 from ..streaming.body import AsyncBody, Body
-from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemReader
 from ..streaming.stream import AsyncStream, Stream
-from ..transports.keepalive import Trace, enable_keepalive, enable_keepalive_async
-from .answer import Answer, CompleteAnswer, StreamAnswer, is_error
-from .options import CLIENT_DEFAULT, Options
-from .request import RequestParts
-from .response import aread_error, read_error
+from ..wire.connections import Interrupt
+from ..wire.response import WireResponse
+from ..wire.transport import INTERRUPT
+from .options import CLIENT_DEFAULT
+from .request import build_parts
+from .response import StreamResult, aread_error, read_error
+from .signature import Plan
 
 _UNDECLARED_STREAM = (
     "which is a stream; declare the endpoint with streaming_response=True, "
@@ -34,118 +33,111 @@ _UNDECLARED_STREAM = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Call:
-    """One call.
+    """One call: a plan, with a value for each of its parameters. `base_url` comes before the path, or is `""`."""
 
-    Attributes:
-        name: What it is called in errors.
-        method: The HTTP method.
-        parts: What is sent.
-        answer: What becomes of the response.
-        options: How it is made.
-        clients: What sends it.
-        base_url: What comes before its path; `""` if the HTTP client has something for that.
-    """
-
-    name: str
-    method: str
-    parts: RequestParts
-    answer: Answer
-    options: Options
-    clients: HTTPClients
-    base_url: str
+    def __init__(self, plan: Plan, arguments: Mapping[str, Any], clients: HTTPClients, base_url: str) -> None:
+        self._plan = plan
+        self._clients = clients
+        self._base_url = base_url
+        with errors_named(plan.name):
+            self._parts = build_parts(plan.path, plan.parameters, arguments)
 
     def perform(self) -> tuple[Any, httpx2.Response]:
-        """Send the request, and give the result, or the stream, and the response.
-
-        Raises:
-            APIException: There is no such result.
-        """
-        if isinstance(self.answer, CompleteAnswer):
-            return self._fetch(self.answer)
-        body, reader = self._open(self.answer)
-        open_again = functools.partial(self._open, self.answer)
-        return Stream(body, reader, open_again, self.options.reconnect_policy), body.response
+        """Send the request, and give the result, or the stream, and the response; or raise an `APIException`."""
+        result = self._plan.result
+        if isinstance(result, StreamResult):
+            open_stream = functools.partial(self._open, result)
+            body, reader = open_stream()
+            return Stream(body, reader, open_stream, self._plan.options.reconnect_policy), body.response
+        client = self._clients.client()
+        request = self._build_request(client)
+        with self._transport_errors(request):
+            response = WireResponse.of(client.send(request, stream=True))
+            if result.is_undeclared_stream(response):
+                response.close()
+                raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+            response.read()
+        return result.of(response), response
 
     async def aperform(self) -> tuple[Any, httpx2.Response]:
         """Do as `perform` does; its asynchronous twin."""
-        if isinstance(self.answer, CompleteAnswer):
-            return await self._afetch(self.answer)
-        body, reader = await self._aopen(self.answer)
-        open_again = functools.partial(self._aopen, self.answer)
-        return AsyncStream(body, reader, open_again, self.options.reconnect_policy), body.response
-
-    def _fetch(self, answer: CompleteAnswer) -> tuple[Any, httpx2.Response]:
-        client = self.clients.client()
-        request = self._build_request(client, enable_keepalive)
+        result = self._plan.result
+        if isinstance(result, StreamResult):
+            open_stream = functools.partial(self._aopen, result)
+            body, reader = await open_stream()
+            return AsyncStream(body, reader, open_stream, self._plan.options.reconnect_policy), body.response
+        client = self._clients.async_client()
+        request = self._build_request(client)
         with self._transport_errors(request):
-            response = client.send(request, stream=True)
-            _read_complete(answer, response)
-        return answer.result(response), response
-
-    async def _afetch(self, answer: CompleteAnswer) -> tuple[Any, httpx2.Response]:
-        client = await self.clients.async_client()
-        request = self._build_request(client, enable_keepalive_async)
-        with self._transport_errors(request):
-            response = await client.send(request, stream=True)
-            await _aread_complete(answer, response)
-        return answer.result(response), response
+            response = WireResponse.of(await client.send(request, stream=True))
+            if result.is_undeclared_stream(response):
+                await response.aclose()
+                raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+            await response.aread()
+        return result.of(response), response
 
     def _open(
-        self, answer: StreamAnswer, before: ItemReader[Any] | None = None, trace: Trace = enable_keepalive
+        self, result: StreamResult, before: ItemReader[Any] | None = None, interrupt: Interrupt | None = None
     ) -> tuple[Body, ItemReader[Any]]:
         """Open a stream, or take up again what `before` has read of it."""
-        client = self.clients.client()
-        request = self._build_request(client, trace, before)
+        client = self._clients.client()
+        request = self._build_request(client, before)
+        if interrupt is not None:
+            request.extensions[INTERRUPT] = interrupt
         with self._transport_errors(request):
             response = client.send(request, stream=True)
-        body = Body(response, self.clients)
-        with _closed_on_error(body):
-            if is_error(response):
-                raise answer.error(read_error(body, self._timeout(client).read))
-            return body, ItemReader(response, answer.items, before)
+            opened: httpx2.Response | Body = response
+            try:
+                opened = body = Body(response, self._clients)
+                if response.status_code < 400:
+                    return body, ItemReader(response, result.items, before)
+                response = read_error(body, self._timeout(client).read)
+            except BaseException:
+                opened.close()
+                raise
+            raise result.error(response)
 
     async def _aopen(
-        self, answer: StreamAnswer, before: ItemReader[Any] | None = None
+        self, result: StreamResult, before: ItemReader[Any] | None = None
     ) -> tuple[AsyncBody, ItemReader[Any]]:
         """Do as `_open` does; its asynchronous twin."""
-        client = await self.clients.async_client()
-        request = self._build_request(client, enable_keepalive_async, before)
+        client = self._clients.async_client()
+        request = self._build_request(client, before)
         with self._transport_errors(request):
             response = await client.send(request, stream=True)
-        is_download = answer.items.stream_format is FORMATS["bytes"]
-        body = AsyncBody(response, self.clients, await EventLoop.running(), counts_bytes=is_download)
-        async with _aclosed_on_error(body):
-            if is_error(response):
-                raise answer.error(await aread_error(body, self._timeout(client).read))
-            return body, ItemReader(response, answer.items, before)
+            opened: httpx2.Response | AsyncBody = response
+            try:
+                opened = body = AsyncBody(response, self._clients, EventLoop.running())
+                if response.status_code < 400:
+                    return body, ItemReader(response, result.items, before)
+                response = await aread_error(body, self._timeout(client).read)
+            except BaseException:
+                await opened.aclose()
+                raise
+            raise result.error(response)
 
     def _build_request(
-        self,
-        client: httpx2.Client | httpx2.AsyncClient,
-        trace: Trace,
-        before: ItemReader[Any] | None = None,
+        self, client: httpx2.Client | httpx2.AsyncClient, before: ItemReader[Any] | None = None
     ) -> httpx2.Request:
-        parts = self.parts
-        extensions: dict[str, Any] = {"timeout": self._timeout(client).as_dict(), "trace": trace}
-        if isinstance(self.answer, StreamAnswer):
-            extensions["timeout"]["read"] = self.options.idle_timeout
+        plan, parts = self._plan, self._parts
+        stream = plan.result if isinstance(plan.result, StreamResult) else None
+        extensions: dict[str, Any] = {"timeout": self._timeout(client).as_dict()}
+        if stream is not None:
+            extensions["timeout"]["read"] = plan.options.idle_timeout
             extensions[IS_STREAM] = True
-        with errors_named(self.name):
-            if self.options.reconnect_policy and not isinstance(parts.content, str | bytes | None):
-                raise TypeError(
-                    f"data is of type {type(parts.content).__name__} and can be sent once only, "
-                    "but reconnect= sends it again; pass bytes or text"
-                )
+        with errors_named(plan.name):
+            if plan.options.reconnect_policy and not isinstance(parts.content, str | bytes | None):
+                cure = "but reconnect= sends it again; pass bytes or text"
+                raise TypeError(f"data is of type {type(parts.content).__name__} and can be sent once only, {cure}")
             headers = checked_headers(parts.headers) if parts.headers else None
             if parts.cookies and headers and "Cookie" in headers:
-                raise ValueError(
-                    "there are cookies beside a Cookie header, which would silence them; give all in one way"
-                )
+                cure = "give all in one way"
+                raise ValueError(f"there are cookies beside a Cookie header, which would silence them; {cure}")
+            is_url = parts.path.startswith(("http://", "https://"))
             request = client.build_request(
-                self.method,
-                self._url(parts.path),
+                plan.method,
+                parts.path if is_url else f"{self._base_url}/{parts.path.lstrip('/')}",
                 params=[*parts.query] or None,
                 headers=headers,
                 cookies=parts.cookies or None,
@@ -154,109 +146,42 @@ class Call:
             )
         if parts.is_json:
             request.headers.setdefault("Content-Type", "application/json")
-        if isinstance(self.answer, StreamAnswer):
-            said_by_caller = "Accept" in (headers or ()) or "Accept" in self.clients.headers
+        if stream is not None:
+            said_by_caller = "Accept" in (headers or ()) or "Accept" in self._clients.headers
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
-                request.headers["Accept"] = self.answer.items.accept
+                request.headers["Accept"] = stream.items.accept
             request.headers.setdefault("Cache-Control", "no-store")
         if before is not None:
-            _name_last_event(request, before.last_event_id)
+            others = [(name, value) for name, value in request.headers.raw if name.lower() != b"last-event-id"]
+            event_id = before.last_event_id if is_sendable(before.last_event_id) else ""
+            # As bytes: httpx2 would take it for ASCII.
+            request.headers = httpx2.Headers([*others, (b"Last-Event-ID", event_id.encode())] if event_id else others)
         return request
 
-    def _url(self, path: str) -> str:
-        return path if path.startswith(("http://", "https://")) else f"{self.base_url}/{path.lstrip('/')}"
-
     def _timeout(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Timeout:
-        timeout = self.options.timeout
+        timeout = self._plan.options.timeout
         return client.timeout if timeout is CLIENT_DEFAULT else httpx2.Timeout(timeout)
 
+    @staticmethod
     @contextmanager
-    def _transport_errors(self, request: httpx2.Request) -> Generator[None]:
-        """Turn httpx2's exceptions into our own."""
+    def _transport_errors(request: httpx2.Request) -> Generator[None]:
         try:
             yield
         except httpx2.RequestError as error:
-            is_idle_timeout = isinstance(self.answer, StreamAnswer) and isinstance(error, httpx2.ReadTimeout)
+            is_idle_timeout = IS_STREAM in request.extensions and isinstance(error, httpx2.ReadTimeout)
             exception = StreamInterrupted if is_idle_timeout else TransportError
-            raise exception(reason(error, request), request=_request_of(error, request)) from error
-
-
-def close_result(result: Any) -> None:
-    """Close what `perform` gave, if it is a stream."""
-    if isinstance(result, Stream):
-        result.close()
-
-
-async def aclose_result(result: Any) -> None:
-    """Close what `aperform` gave, if it is a stream."""
-    if isinstance(result, AsyncStream):
-        await result.aclose()
+            failed = request
+            with suppress(RuntimeError):  # httpx2's way of saying that the error has none
+                failed = error.request  # after a redirect not the one that was built
+            raise exception(reason(error, request), request=failed) from error
 
 
 @contextmanager
 def errors_named(name: str) -> Generator[None]:
-    """Say of which call the arguments cannot be sent.
-
-    Raises:
-        TypeError, ValueError: What was raised within, with the name in its message.
-    """
+    """Say of which call the arguments cannot be sent, in the message of a `TypeError` or `ValueError`."""
     try:
         yield
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from error.__cause__  # without the same words once more
     except (ValueError, httpx2.InvalidURL) as error:
         raise ValueError(f"{name}: {error}") from error.__cause__
-
-
-def _read_complete(answer: CompleteAnswer, response: httpx2.Response) -> None:
-    if _is_undeclared_stream(answer, response):
-        response.close()
-        raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
-    response.read()
-
-
-async def _aread_complete(answer: CompleteAnswer, response: httpx2.Response) -> None:
-    if _is_undeclared_stream(answer, response):
-        await response.aclose()
-        raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
-    await response.aread()
-
-
-def _is_undeclared_stream(answer: CompleteAnswer, response: httpx2.Response) -> bool:
-    """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
-    expects_json = answer.expects_json and response.status_code not in answer.by_status
-    return format_of(response) is FORMATS["sse"] and expects_json and not is_error(response)
-
-
-def _name_last_event(request: httpx2.Request, event_id: str) -> None:
-    """Say where the stream is to be taken up again; an id that no header can hold is not sent."""
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"last-event-id"]
-    if event_id and is_sendable(event_id):
-        headers.append((b"Last-Event-ID", event_id.encode()))  # as bytes: httpx2 would take it for ASCII
-    request.headers = httpx2.Headers(headers)
-
-
-def _request_of(error: httpx2.RequestError, request: httpx2.Request) -> httpx2.Request:
-    """The request that failed: after a redirect not the one that was built."""
-    try:
-        return error.request
-    except RuntimeError:  # httpx2's way of saying that it has none
-        return request
-
-
-@contextmanager
-def _closed_on_error(body: Body) -> Generator[None]:
-    try:
-        yield
-    except BaseException:
-        body.close()
-        raise
-
-
-@asynccontextmanager
-async def _aclosed_on_error(body: AsyncBody) -> AsyncGenerator[None]:
-    try:
-        yield
-    except BaseException:
-        await body.aclose()
-        raise

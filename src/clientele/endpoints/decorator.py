@@ -4,16 +4,14 @@ Its return type is always kept exactly. Its parameters are kept where `result` c
 `(result, response, user_id)`: a `ParamSpec` can drop parameters from the front. It cannot drop a keyword-only one, so
 after `(user_id, *, result)` the arguments are not checked; they are at run time.
 
-`(*, result)` alone could be seen as `() -> R`, but no type can tell it from `(*, limit: int = 10, result)`, whose
-callers would be refused; and mypy, where an annotation holds `Any` (`dict` does), would no longer know which overload
-applies and drop the type altogether. For the same reason the `ParamSpec` overloads do not return a `Callable` but a
-protocol: what mypy then makes of it is still accepted by its `--strict`.
+No type can tell `(*, result)` from `(*, limit: int = 10, result)`, so it is not seen as `() -> R`. The `ParamSpec`
+overloads return a protocol, not a `Callable`: where an annotation holds `Any`, mypy's `--strict` still accepts it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Never, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -29,54 +27,6 @@ class CheckedEndpoint(Protocol[P, R_co]):
         """Call the endpoint."""
 
 
-# `result` is keyword-only, behind up to three parameters of the caller's. Three of the four type checkers see these in
-# the last overload too; ty needs to be shown them before it comes to those with a ParamSpec.
-
-
-class _Keyword0(Protocol[R_co]):
-    def __call__(self, *, result: Any) -> R_co: ...
-
-
-class _Keyword1(Protocol[R_co]):
-    def __call__(self, a: Never, /, *, result: Any) -> R_co: ...
-
-
-class _Keyword2(Protocol[R_co]):
-    def __call__(self, a: Never, b: Never, /, *, result: Any) -> R_co: ...
-
-
-class _Keyword3(Protocol[R_co]):
-    def __call__(self, a: Never, b: Never, c: Never, /, *, result: Any) -> R_co: ...
-
-
-class _Keywords0(Protocol[R_co]):
-    def __call__(self, *, result: Any, response: Any) -> R_co: ...
-
-
-class _Keywords1(Protocol[R_co]):
-    def __call__(self, a: Never, /, *, result: Any, response: Any) -> R_co: ...
-
-
-class _Keywords2(Protocol[R_co]):
-    def __call__(self, a: Never, b: Never, /, *, result: Any, response: Any) -> R_co: ...
-
-
-class _Keywords3(Protocol[R_co]):
-    def __call__(self, a: Never, b: Never, c: Never, /, *, result: Any, response: Any) -> R_co: ...
-
-
-_ResultByKeyword: TypeAlias = (
-    _Keyword0[R]
-    | _Keyword1[R]
-    | _Keyword2[R]
-    | _Keyword3[R]
-    | _Keywords0[R]
-    | _Keywords1[R]
-    | _Keywords2[R]
-    | _Keywords3[R]
-)
-
-
 class _ResultAndResponseFirst(Protocol[P, R_co]):
     def __call__(self, result: Any, response: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
@@ -88,16 +38,10 @@ class _ResultFirst(Protocol[P, R_co]):
 class EndpointDecorator(Protocol):
     """Turns a function into an endpoint."""
 
-    # mypy calls the later overloads unmatchable where they are declared, though it does match them where they are used.
+    # mypy calls the last overload unmatchable where it is declared, though it does match it where it is used.
     @overload
-    def __call__(self, function: _ResultByKeyword[R], /) -> Callable[..., R]: ...
+    def __call__(self, function: _ResultAndResponseFirst[P, R], /) -> CheckedEndpoint[P, R]: ...
     @overload
-    def __call__(  # type: ignore[overload-cannot-match]
-        self, function: _ResultAndResponseFirst[P, R], /
-    ) -> CheckedEndpoint[P, R]: ...
-    @overload
-    def __call__(  # type: ignore[overload-cannot-match]
-        self, function: _ResultFirst[P, R], /
-    ) -> CheckedEndpoint[P, R]: ...
+    def __call__(self, function: _ResultFirst[P, R], /) -> CheckedEndpoint[P, R]: ...
     @overload
     def __call__(self, function: Callable[..., R], /) -> Callable[..., R]: ...  # type: ignore[overload-cannot-match]

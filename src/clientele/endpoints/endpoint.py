@@ -1,90 +1,217 @@
-"""A declared endpoint: bind the arguments, perform the call, run the function's body with the result."""
+"""What declaring and calling gives: decorated functions, those that yield among them, and calls without a declaration.
+
+An endpoint binds the arguments, performs the call, and runs the function's body with the result. If the body yields,
+the request is sent when iteration begins, and leaving the loop closes everything. For synchronous endpoints a generator
+does that, with `yield from`. Asynchronous generators have no such thing, and under trio dropping one causes a warning;
+so these are iterated through an object of our own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
-from typing import Any
+import contextlib
+import functools
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
+from typing import Any, Generic, Literal, TypeVar
 
 from ..event_loop import EventLoop
+from ..exceptions import type_name
 from ..http_clients import HTTPClients
-from .call import Call, aclose_result, close_result, errors_named
-from .generator import EndpointGenerator, RunningBody
-from .plan import Plan, Planner
-from .request import build_parts
+from ..streaming.stream import AsyncStream, Stream
+from ..validation import class_of
+from .call import Call, errors_named
+from .options import Options
+from .request import Parameter, PathTemplate, serializer
+from .response import declared_result
+from .signature import ASYNC_ITERATORS, INJECTED, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
+
+T = TypeVar("T")
 
 
-class Endpoint:
-    """A declared endpoint of a client, ready to be called.
+def declare(
+    function: Any, method: str, path: str, options: Options, frame: FrameType, clients: HTTPClients, base_url: str
+) -> Any:
+    """Make an endpoint of a function that was decorated in this frame."""
+    signature = Signature(function, method, path, options, frame)
+    if signature.is_async:
+        clients.prepare_async()
 
-    Parameters:
-        planner: What the endpoint's function declares.
-        clients: What sends its requests.
-        base_url: What comes before its path; `""` if the HTTP client has something for that.
-    """
-
-    def __init__(self, planner: Planner, clients: HTTPClients, base_url: str) -> None:
-        self._planner = planner
-        self._clients = clients
-        self._base_url = base_url
-
-    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call a synchronous endpoint."""
-        plan = self._planner.plan()
-        arguments = plan.bind(args, kwargs)
-        result, response = self._call(plan, arguments).perform()
+    def call(*args: Any, **kwargs: Any) -> Any:
+        plan, arguments = signature.bind(args, kwargs)
+        result, response = Call(plan, arguments, clients, base_url).perform()
         try:
-            return plan.run_body(arguments, result=result, response=response)
+            return signature.run_body(arguments, result, response)
         except BaseException:
-            close_result(result)
+            _close(result)
             raise
 
-    async def acall(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call an asynchronous endpoint."""
-        plan = self._planner.plan()
-        arguments = plan.bind(args, kwargs)
-        result, response = await self._call(plan, arguments).aperform()
+    async def acall(*args: Any, **kwargs: Any) -> Any:
+        plan, arguments = signature.bind(args, kwargs)
+        result, response = await Call(plan, arguments, clients, base_url).aperform()
         try:
-            return await plan.run_body(arguments, result=result, response=response)
+            return await signature.run_body(arguments, result, response)
         except BaseException:
-            await aclose_result(result)
+            await _aclose(result)
             raise
 
-    def generate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Generator[Any, Any, Any]:
-        """Call a synchronous endpoint that yields; its request is sent when iteration begins."""
-        plan = self._planner.plan()
-        arguments = plan.bind(args, kwargs)
+    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        plan, arguments = signature.bind(args, kwargs)
 
         def generator() -> Generator[Any, Any, Any]:
-            result, response = self._call(plan, arguments).perform()
+            result, response = Call(plan, arguments, clients, base_url).perform()
             try:
-                return (yield from plan.run_body(arguments, result=result, response=response))
+                return (yield from signature.run_body(arguments, result, response))
             finally:
-                close_result(result)
+                _close(result)
 
         return generator()
 
-    def agenerate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncGenerator[Any, Any]:
-        """Call an asynchronous endpoint that yields; its request is sent when iteration begins."""
-        plan = self._planner.plan()
-        arguments = plan.bind(args, kwargs)
+    def agenerate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        plan, arguments = signature.bind(args, kwargs)
 
-        async def begin() -> RunningBody:
-            result, response = await self._call(plan, arguments).aperform()
-            body = plan.run_body(arguments, result=result, response=response)
-            return RunningBody(body, result, await EventLoop.running())
+        async def begin() -> tuple[AsyncGenerator[Any, Any], Any]:
+            result, response = await Call(plan, arguments, clients, base_url).aperform()
+            return signature.run_body(arguments, result, response), result
 
         return EndpointGenerator(begin)
 
-    def _call(self, plan: Plan, arguments: Mapping[str, Any]) -> Call:
-        declaration = plan.declaration
-        with errors_named(declaration.name):
-            parts = build_parts(declaration.path, plan.parameters, arguments)
-        return Call(
-            name=declaration.name,
-            method=declaration.method,
-            parts=parts,
-            answer=plan.answer,
-            options=declaration.options,
-            clients=self._clients,
-            base_url=self._base_url,
-        )
+    synchronous, asynchronous = (generate, agenerate) if signature.is_generator else (call, acall)
+    endpoint: Any = functools.update_wrapper(asynchronous if signature.is_async else synchronous, function)
+    endpoint.__signature__ = signature.as_called
+    annotations = function.__annotations__
+    endpoint.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
+    return endpoint
+
+
+def _close(result: Any) -> None:
+    if isinstance(result, Stream):
+        result.close()
+
+
+async def _aclose(result: Any) -> None:
+    if isinstance(result, AsyncStream):
+        await result.aclose()
+
+
+class EndpointGenerator(AsyncGenerator[Any, Any]):
+    """What an asynchronous endpoint that yields returns; `begin` sends the request, and gives its body and result."""
+
+    def __init__(self, begin: Callable[[], Awaitable[tuple[AsyncGenerator[Any, Any], Any]]]) -> None:
+        self._begin = begin
+        self._body: AsyncGenerator[Any, Any] | None = None
+        self._closing = contextlib.AsyncExitStack()
+        self._is_running = self._is_closed = False
+
+    async def asend(self, value: Any) -> Any:
+        """Go on to the next item, and make `value` what the `yield` before gives."""
+        return await self._advance("asend", value)
+
+    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        """Raise an exception where the generator waits, and go on to the next item."""
+        return await self._advance("athrow", val if isinstance(val, BaseException) else typ)
+
+    async def aclose(self) -> None:
+        """Close the function's body, and its stream. Closing it again does nothing."""
+        await self._advance("aclose")
+
+    async def _advance(self, how: Literal["asend", "athrow", "aclose"], value: Any = None) -> Any:
+        if self._is_running:
+            raise RuntimeError("another task is reading this generator; let one read it and hand the items on")
+        self._is_running = True
+        try:
+            return await self._step(how, value)
+        except BaseException:
+            await self._step("aclose")
+            raise
+        finally:
+            self._is_running = False
+
+    async def _step(self, how: Literal["asend", "athrow", "aclose"], value: Any = None) -> Any:
+        if how == "aclose":
+            self._is_closed = True
+            return await self._closing.aclose()
+        if self._is_closed or (self._body is None and how == "athrow"):
+            raise value if how == "athrow" else StopAsyncIteration
+        return await (await self._start(value) if self._body is None else getattr(self._body, how)(value))
+
+    async def _start(self, value: Any) -> Awaitable[Any]:
+        self._body, result = await self._begin()
+        event_loop = EventLoop.running()
+        self._closing.push_async_callback(_aclose, result)
+        self._closing.push_async_callback(self._body.aclose)
+        self._closing.callback(event_loop.forget, self._closing)
+        self._closing.callback(weakref.finalize(self, event_loop.close_soon, self._closing).detach)
+        event_loop.close_at_shutdown(self._closing)
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=None)  # the loop would close it a second time, at its shutdown
+        try:
+            return self._body.asend(value)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+
+@functools.cache  # made at the first call: Pydantic takes its time for its first adapter, which should not be import's
+def _direct_parameters() -> dict[str, Parameter]:
+    write = serializer(Any)
+    return {
+        "data": Parameter("data", "body", "data", serializer(Any, to_json=True)),
+        "query": Parameter("query", "query", "query", write, is_mapping=True),
+        "headers": Parameter("headers", "headers", "headers", write, is_mapping=True),
+    }
+
+
+def direct_plan(
+    method: str, path: str, type_: Any, options: dict[str, Any], logged_names: set[str]
+) -> tuple[Plan, Mapping[str, Any]]:
+    """The plan of a call without a declaration, made anew each time, and the values of its parameters."""
+    name = f"{method} {path}"
+    with errors_named(name):
+        template = PathTemplate(path)
+        placeholders: Any = options.pop("path_params", None) or {}
+        if not isinstance(placeholders, Mapping):
+            raise TypeError(f"path_params is {placeholders!r}; it is a mapping of the placeholders' names to values")
+        if placeholders.keys() != template.names:
+            found = f"path_params names {sorted(placeholders)}, the path's placeholders are {sorted(template.names)}"
+            cure = "pass path_params={name: value} for each of these (and write {{ and }} for braces that are none)"
+            raise TypeError(f"{found}; {cure}")
+        known = _direct_parameters()
+        arguments = {each: options.pop(each, None) for each in known}
+        parameters = [parameter for parameter in known.values() if arguments[parameter.name] is not None]
+        for placeholder, value in placeholders.items():
+            parameter = Parameter(f"path_params[{placeholder!r}]", "path", placeholder, known["query"].serialize)
+            parameters.append(parameter)
+            arguments[parameter.name] = value
+        check_places(parameters, method, template.names)
+        checked_options = Options(**options)
+        if class_of(type_) in SYNC_ITERATORS + ASYNC_ITERATORS:
+            cure = "call client.stream or client.astream with the items' type"
+            raise TypeError(f"{type_name(type_)} is a stream; {cure}")
+        if checked_options.streaming_response and method in METHODS_WITHOUT_STREAM:
+            raise TypeError(f"the answer to {method} requests is no stream; call client.request or client.arequest")
+        result = declared_result(type_, checked_options, logged_names)
+    return Plan(name, method, template, parameters, result, checked_options), arguments
+
+
+class PendingStream(Awaitable[AsyncStream[T]], AbstractAsyncContextManager[AsyncStream[T]], Generic[T]):
+    """A stream that is to be opened: `async with` opens and closes it, `await` opens it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._stream: AsyncStream[T] | None = None
+
+    def __await__(self) -> Generator[Any, Any, AsyncStream[T]]:
+        stream: AsyncStream[T] = (yield from self._call.aperform().__await__())[0]
+        return stream
+
+    async def __aenter__(self) -> AsyncStream[T]:
+        if self._stream is not None:
+            raise RuntimeError("this stream was opened before; call client.astream for each")
+        self._stream = await self
+        return self._stream
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()

@@ -1,4 +1,4 @@
-"""From a complete response to the result that the endpoint declares.
+"""From a response to what the endpoint declares: by its status first of all, then by the type of the result.
 
 | `result` | is |
 |---|---|
@@ -7,57 +7,110 @@
 | `bytes` | its content |
 | anything else Pydantic takes | its content, parsed as JSON and validated |
 
-An empty body is `None` for every type that has `None` among its members.
+An empty body is `None` for every type that has `None` among its members. For a stream, only errors are read here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httpx2
 import pydantic
 
 from ..content import json_content, text_content
-from ..exceptions import ResponseValidationError
-from ..hydration import accepts_none, base_type, parser_decoder, text_decoder, type_adapter, union_members
+from ..exceptions import HTTPStatusError, ResponseValidationError, type_name
 from ..streaming.body import AsyncBody, Body
+from ..streaming.event_map import EventMap
+from ..streaming.formats import FORMATS, format_of
+from ..streaming.items import ItemPlan
+from ..validation import accepts_none, base_type, covers, parser_decoder, type_adapter, union_members, without
+from .options import Options
 
-MAX_ERROR_BODY_SIZE = 1024 * 1024
-"""How much is read of the body of an error that came where a stream was expected, in bytes."""
+MAX_ERROR_BODY_SIZE = 1024 * 1024  # of an error that came where a stream was expected, in bytes
+_NOT_JSON = (str, bytes, httpx2.Response)
 
-DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]
-
-
-def response_decoder(annotation: Any) -> DecodeResponse:
-    """How a response becomes a result of this type.
-
-    Parameters:
-        annotation: The annotation of the endpoint's `result`.
-
-    Returns:
-        A function from a response whose body has been read to a result. It raises `ResponseValidationError` where the
-        two do not fit.
-
-    Raises:
-        TypeError: No result of this type can be made of a response.
-    """
-    decode = _validated(_content_decoder(annotation), annotation)
-    if not accepts_none(annotation):
-        return decode
-    return lambda response: decode(response) if response.content else None
+DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]  # raises `ResponseValidationError`
 
 
-def parsed_response_decoder(parse: Callable[[httpx2.Response], Any], annotation: Any) -> DecodeResponse:
-    """The same for a parser of the user's own, whose `ValueError`s say that the two do not fit."""
-    return _validated(parser_decoder(parse), annotation)
+@dataclass(frozen=True, slots=True)
+class CompleteResult:
+    """What becomes of complete responses: how each is decoded, those of some statuses in a way of their own."""
+
+    decode: DecodeResponse
+    by_status: Mapping[int, DecodeResponse]
+    expects_json: bool
+
+    def is_undeclared_stream(self, response: httpx2.Response) -> bool:
+        """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
+        expects_json = self.expects_json and response.status_code not in self.by_status
+        return expects_json and format_of(response) is FORMATS["sse"] and response.status_code < 400
+
+    def of(self, response: httpx2.Response) -> Any:
+        """The result of a response that has been read; otherwise `HTTPStatusError`, `ResponseValidationError`."""
+        if response.status_code in self.by_status:
+            return self.by_status[response.status_code](response)
+        if response.status_code >= 400 or (self.by_status and not response.is_success):
+            raise HTTPStatusError(response)
+        return self.decode(response)
 
 
-def _validated(decode: DecodeResponse, annotation: Any) -> DecodeResponse:
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What becomes of streams: what their items are, and how the errors of some statuses are parsed."""
+
+    items: ItemPlan
+    by_status: Mapping[int, DecodeResponse]
+
+    def error(self, response: httpx2.Response) -> HTTPStatusError:
+        """The exception for an error that came in place of a stream, and that has been read."""
+        error = HTTPStatusError(response)
+        try:
+            if decode := self.by_status.get(response.status_code):
+                error.parsed = decode(response)
+        except ResponseValidationError as mismatch:
+            error.__cause__ = mismatch
+        return error
+
+
+def declared_result(type_: Any, options: Options, logged: set[str] | None = None) -> CompleteResult | StreamResult:
+    """What becomes of responses whose result, or the items of whose stream, are of this type."""
+    by_status = {int(status): _decoder(each) for status, each in (options.response_map or {}).items()}
+    if options.streaming_response:
+        items = ItemPlan(
+            type_,
+            stream_format=options.stream_format,
+            until=options.until,
+            event_map=None if options.event_map is None else EventMap(options.event_map, logged),
+            response_parser=options.response_parser,
+            on_invalid=options.on_invalid,
+            max_event_size=options.max_event_size,
+        )
+        return StreamResult(items, by_status)
+    for status, each in (options.response_map or {}).items():
+        if not covers(type_, each):
+            lack = f"which {type_name(type_)} does not have; add it to the union, or correct the map"
+            raise TypeError(f"response_map makes {type_name(each)} of status {int(status)}, {lack}")
+    if by_status:
+        type_ = without(type_, httpx2.Response)  # it stands there for the map's sake
+    decode = _decoder(type_, options.response_parser)
+    expects_json = options.response_parser is None and base_type(_without_none(type_)) not in _NOT_JSON
+    return CompleteResult(decode, by_status, expects_json)
+
+
+def _decoder(annotation: Any, parse: DecodeResponse | None = None) -> DecodeResponse:
+    """How a response becomes a result of this type, by a parser of the user's own if there is one."""
+    decode = _content_decoder(annotation) if parse is None else parser_decoder(parse)
+    takes_nothing = parse is None and accepts_none(annotation)
+
     def decode_response(response: httpx2.Response) -> Any:
+        if takes_nothing and not response.content:
+            return None
         try:
             return decode(response)
         except pydantic.ValidationError as error:
@@ -66,22 +119,15 @@ def _validated(decode: DecodeResponse, annotation: Any) -> DecodeResponse:
     return decode_response
 
 
-def is_json(annotation: Any) -> bool:
-    """Whether a result of this type is made of JSON, and not the text, the bytes or the response itself."""
-    return base_type(_without_none(annotation)) not in (str, bytes, httpx2.Response)
-
-
 def _content_decoder(annotation: Any) -> DecodeResponse:
     unparsed = _without_none(annotation)
     base = base_type(unparsed)
     if base is httpx2.Response:
         return lambda response: response
-    if base is str:
-        from_text = text_decoder(unparsed)
-        return lambda response: from_text(text_content(response))
-    if base is bytes:
-        from_bytes = type_adapter(unparsed).validate_python
-        return lambda response: from_bytes(response.content)
+    if base in (str, bytes):
+        read: DecodeResponse = text_content if base is str else operator.attrgetter("content")
+        validate = str if unparsed is str else type_adapter(unparsed).validate_python
+        return lambda response: validate(read(response))
     validate_json = type_adapter(annotation).validate_json
     return lambda response: validate_json(json_content(response))
 
@@ -93,60 +139,45 @@ def _without_none(annotation: Any) -> Any:
 
 
 def read_error(body: Body, timeout: float | None) -> httpx2.Response:
-    """Read an error that came where a stream was expected, and close its response.
-
-    Parameters:
-        body: The response's body.
-        timeout: No wait for bytes is longer, and none begins after this time, in seconds; `None` for no limit.
-
-    Returns:
-        The same response with as much of its body as came in time, and no more than `MAX_ERROR_BODY_SIZE`.
-    """
-    content = _ErrorContent(body.response, timeout)
-    with contextlib.suppress(StopIteration, httpx2.RequestError):  # the status is the news; what came must do
-        while not content.is_enough_with(body.read()):
+    """Read what came within `timeout` of an error in place of a stream, and close its response."""
+    body.set_timeout(timeout)  # a stream waits for ever, its error does not
+    content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+    with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came must do
+        while _takes_more(content, body.read(), deadline):
             pass
     body.close()
-    return content.response()
+    return _with_content(body.response, bytes(content))
 
 
 async def aread_error(body: AsyncBody, timeout: float | None) -> httpx2.Response:
     """Read it as `read_error` does; its asynchronous twin."""
-    content = _ErrorContent(body.response, timeout)
-    with contextlib.suppress(StopAsyncIteration, httpx2.RequestError):
-        while not content.is_enough_with(await body.read()):
+    body.set_timeout(timeout)
+    content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+    with contextlib.suppress(httpx2.RequestError):
+        while _takes_more(content, await body.read(), deadline):
             pass
     await body.aclose()
-    return content.response()
+    return _with_content(body.response, bytes(content))
 
 
-class _ErrorContent:
-    """Collects an error's content, within limits of size and time."""
+def _takes_more(content: bytearray, chunk: bytes, deadline: float) -> bool:
+    content += chunk[: MAX_ERROR_BODY_SIZE - len(content)]
+    return bool(chunk) and len(content) < MAX_ERROR_BODY_SIZE and time.monotonic() <= deadline
 
-    def __init__(self, response: httpx2.Response, timeout: float | None) -> None:
-        # A stream waits for ever, its error does not. The transport looks up the timeout when the body is first read.
-        response.request.extensions.setdefault("timeout", {})["read"] = timeout
-        self._response = response
-        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
-        self._content = bytearray()
 
-    def is_enough_with(self, chunk: bytes) -> bool:
-        self._content += chunk[: MAX_ERROR_BODY_SIZE - len(self._content)]
-        return len(self._content) == MAX_ERROR_BODY_SIZE or time.monotonic() > self._deadline
-
-    def response(self) -> httpx2.Response:
-        headers = self._response.headers.copy()
-        for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
-            headers.pop(name, None)  # they speak of the body as it was sent, not of the content as it was decoded
-        response = httpx2.Response(
-            self._response.status_code,
-            headers=headers,
-            content=bytes(self._content),
-            request=self._response.request,
-            extensions=self._response.extensions,
-            history=self._response.history,
-            default_encoding=self._response.default_encoding,
-        )
-        with contextlib.suppress(RuntimeError):  # httpx2's way of saying that it was not measured
-            response.elapsed = self._response.elapsed
-        return response
+def _with_content(response: httpx2.Response, content: bytes) -> httpx2.Response:
+    headers = response.headers.copy()
+    for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
+        headers.pop(name, None)  # they speak of the body as it was sent, not of the content as it was decoded
+    complete = httpx2.Response(
+        response.status_code,
+        headers=headers,
+        content=content,
+        request=response.request,
+        extensions=response.extensions,
+        history=response.history,
+        default_encoding=response.default_encoding,
+    )
+    with contextlib.suppress(RuntimeError):  # httpx2's way of saying that it was not measured
+        complete.elapsed = response.elapsed
+    return complete

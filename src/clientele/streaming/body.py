@@ -1,7 +1,10 @@
-"""The bytes of a response's body as they arrive, and the one way in which the reading of them ends: `close`.
+"""The decoded bytes of a response's body as they arrive, and the one way in which the reading of them ends: `close`.
 
-A body that was read to its end gives its connection back to the pool; one that is closed before that closes it. Where
-a stream says itself that it has ended, the end of its body is often right behind; `finish` waits for it, a moment.
+A response of the wire is read directly. A response of any other transport is read through httpx2; its asynchronous
+iterators cannot be read again after a cancelled read, so a task of its own reads them.
+
+A body that was read to its end gives its connection back to the pool; one that is closed before that closes it. Where a
+stream says itself that it has ended, the end of its body is often right behind; `finish` waits for it, a moment.
 """
 
 from __future__ import annotations
@@ -9,18 +12,18 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from datetime import timedelta
-from types import AsyncGeneratorType, GeneratorType
-from typing import Any, cast
+import time
+from collections.abc import Awaitable, Callable
+from types import GeneratorType
+from typing import Any, Protocol, cast
 
 import anyio
 import httpx2
 
-from ..event_loop import EventLoop, unseen
-from ..transports.direct import DirectStream, direct_stream
+from ..event_loop import EventLoop
+from ..wire.content_coding import ContentDecoder, content_decoder
+from ..wire.response import WireResponse
+from ..wire.steps import run, settled
 
 MAX_WAIT_FOR_END = 0.25
 """How long `finish` waits for the end of a body, in seconds."""
@@ -29,234 +32,226 @@ MAX_SIZE_BEFORE_END = 64 * 1024
 """How much may stand between a stream's own end and the end of its body, in bytes."""
 
 
-class _GuardedStream(httpx2.SyncByteStream):
-    """A response's stream that is interrupted only as long as the connection is its own."""
+class Owner(Protocol):
+    """What a body belongs to, and must live as long as it is read: with it the connections would be closed."""
 
-    def __init__(self, stream: httpx2.SyncByteStream) -> None:
-        self._stream = stream
-        self._is_released = False
-        self._lock = threading.Lock()
-
-    @property
-    def elapsed(self) -> timedelta | None:
-        """What `response.elapsed` is taken from."""
-        return getattr(self._stream, "elapsed", None)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
-
-    def close(self) -> None:
-        with self._lock:
-            self._is_released = True
-        self._stream.close()
-
-    def interrupt(self, connection: socket.socket) -> None:
-        """End the connection, if it has not gone back to the pool, where another request may have taken it up."""
-        with self._lock, contextlib.suppress(OSError):  # the connection is gone already
-            if not self._is_released:
-                connection.shutdown(socket.SHUT_RDWR)
+    is_closed: bool
 
 
-class Body:
-    """The decoded bytes of a response, chunk by chunk.
+class _Body:
+    """What the bodies of both sides have in common.
 
-    Parameters:
-        response: The response that they belong to.
-        owner: What must live as long as they are read: with it the connections would be closed.
-
-    Attributes:
-        response: The response that they belong to.
-        owner: As given.
-        is_closed: Whether the reading has ended.
-        read: Waits for the next chunk, and raises `StopIteration` at the end; in a forked child, `RuntimeError`.
+    Raises:
+        httpx2.DecodingError: The body is in a content coding that cannot be decoded here.
     """
 
-    def __init__(self, response: httpx2.Response, owner: object) -> None:
+    _source: Any
+
+    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
         self.response = response
-        self.is_closed = False
         self.owner = owner
+        self._is_closed = False
         self._process = os.getpid()
-        response.stream = self._stream = _GuardedStream(cast("httpx2.SyncByteStream", response.stream))
-        chunks = response.iter_raw() if _is_plain(response) else response.iter_bytes()
-        self._chunks = cast("GeneratorType[bytes, None, None]", chunks)
-        self.read: Callable[[], bytes] = self._chunks.__next__
-        _bodies[id(self)] = self
+        self._direct: Any = None
+        self._decoder: ContentDecoder | None = None
+        if not response.is_stream_consumed:  # otherwise an event hook has read it, or it came whole
+            self._direct = response.direct_body if isinstance(response, WireResponse) else None
+            self._decoder = content_decoder(response.headers.get_list("Content-Encoding"))
+            response.is_stream_consumed = self._direct is not None  # nobody else can read it then
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a thread waits for bytes."""
-        return self._chunks.gi_running
+    def is_closed(self) -> bool:
+        """Whether the reading has ended, or what it belongs to has been closed."""
+        return self._is_closed or self.owner.is_closed
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Wait no longer than this for the next bytes, in seconds; to be called before the first are read."""
+        self.response.request.extensions.setdefault("timeout", {})["read"] = timeout
+        if self._direct is not None:
+            self._direct.timeout = timeout
+
+    async def _read_decoded(self) -> bytes:
+        decoder = cast("ContentDecoder", self._decoder)
+        while not (data := decoder.read()):
+            encoded = await settled(self._source.read())
+            if not encoded:
+                decoder.end()
+                return b""
+            decoder.receive(encoded)
+        return data
+
+    async def _wait_for_end(self) -> None:
+        if self._direct is None or not self._direct.is_reusable or self._process != os.getpid():
+            return
+        deadline, size = time.monotonic() + MAX_WAIT_FOR_END, 0
+        with contextlib.suppress(httpx2.RequestError):  # nobody asked for what comes here
+            while size <= MAX_SIZE_BEFORE_END:
+                self._direct.timeout = max(0.0, deadline - time.monotonic())
+                if not (data := await settled(self._direct.read())):
+                    break
+                size += len(data)
+
+
+class Body(_Body):
+    """The body of a synchronous response."""
+
+    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
+        super().__init__(response, owner)
+        self._source = _HTTPXBody(response) if self._direct is None else self._direct
+
+    def read(self) -> bytes:
+        """Wait for the next bytes; `b""` at the end.
+
+        Raises:
+            httpx2.RequestError: They did not come, or cannot be decoded.
+            RuntimeError: The process was forked since.
+        """
+        if self._process != os.getpid():
+            raise RuntimeError("this stream was opened before the process was forked; open another in the child")
+        return cast("bytes", self._source.read()) if self._decoder is None else run(self._read_decoded())
 
     def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
-        if _may_be_reused(self.response) and self._process == os.getpid():
-            # Only another thread can end this waiting: the timeout was settled when the body was begun.
-            timer = threading.Timer(MAX_WAIT_FOR_END, self._interrupt)
-            timer.daemon = True
-            with contextlib.suppress(RuntimeError):  # no thread can be started: then nothing is waited for
-                timer.start()
-            try:
-                if timer.is_alive():
-                    self._skip_rest()
-            finally:
-                timer.cancel()
+        run(self._wait_for_end())
         self.close()
 
     def close(self) -> None:
-        """Close the response. Closing it again does nothing; nor does closing it in a forked process."""
-        self.is_closed = True
-        if self._process != os.getpid():
-            return
-        if self.is_waiting:
-            self._interrupt()
-        else:
-            self.response.close()
-
-    def _skip_rest(self) -> None:
-        size = 0
-        with contextlib.suppress(httpx2.RequestError, httpx2.StreamError):  # nobody asked for what comes here
-            for chunk in self._chunks:
-                size += len(chunk)
-                if size > MAX_SIZE_BEFORE_END:
-                    break
-
-    def _interrupt(self) -> None:
-        """End the waiting of another thread, which closes the response then: nobody else may close what it reads.
-
-        Over HTTP/2 other responses share the connection; there the waiting ends with the next bytes.
-        """
-        network_stream = self.response.extensions.get("network_stream")
-        if network_stream is not None and _is_http1(self.response):
-            self._stream.interrupt(network_stream.get_extra_info("socket"))
+        """Close the response; any thread may do that. Closing it again, or in a forked process, does nothing."""
+        self._is_closed = True
+        if self._process == os.getpid():
+            self._source.close()
+            if self._direct is not None:
+                self.response.close()
 
 
-class AsyncBody:
-    """The asynchronous twin of `Body`, which is closed with its event loop at the latest.
+class AsyncBody(_Body):
+    """The body of an asynchronous response; the twin of `Body`.
 
-    Parameters:
-        event_loop: The one that it is read in.
-        counts_bytes: Whether the response is to know `num_bytes_downloaded`, which costs a little time for each chunk.
+    Attributes:
+        read: Waits for the next bytes; gives `b""` at the end. A read that was cancelled may be repeated.
     """
 
-    def __init__(
-        self, response: httpx2.Response, owner: object, event_loop: EventLoop, *, counts_bytes: bool = True
-    ) -> None:
-        self.response = response
-        self.is_closed = False
-        self.owner = owner
+    def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop) -> None:
+        super().__init__(response, owner)
         self._event_loop = event_loop
-        self._generators: list[AsyncGenerator[Any, Any]] = []  # those within the chunks' too, the outer first
-        self._chunks: AsyncGeneratorType[bytes, None] | DirectStream
-        self.read: Callable[[], Awaitable[bytes]]
-        direct = direct_stream(response) if _is_plain(response) and not counts_bytes else None
-        if direct is not None:
-            response.is_stream_consumed = True
-            self._chunks = direct
-            self.read = direct.__anext__
-        else:
-            chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
-            self._chunks = cast("AsyncGeneratorType[bytes, None]", chunks)
-            self.read = self._begin
-        event_loop.close_at_shutdown(self)
-        _bodies[id(self)] = self
+        self._source = _AsyncHTTPXBody(response, event_loop) if self._direct is None else self._direct
+        self.read: Callable[[], Awaitable[bytes]] = self._source.read if self._decoder is None else self._read_decoded
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a task waits for bytes."""
-        return self._chunks.is_waiting if isinstance(self._chunks, DirectStream) else self._chunks.ag_running
-
-    async def _begin(self) -> bytes:
-        self.read = self._chunks.__anext__
-        return await unseen(self._chunks.__anext__, self._generators)
+    def is_closed(self) -> bool:
+        """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
+        return super().is_closed or self._event_loop.has_ended
 
     async def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
-        if _may_be_reused(self.response):
-            with anyio.move_on_after(MAX_WAIT_FOR_END):
-                await self._skip_rest()
+        await self._wait_for_end()
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close the response. Closing it again does nothing."""
-        self.is_closed = True
-        self._event_loop.forget(self)
-        async with contextlib.AsyncExitStack() as stack:
-            for generator in self._generators:
-                if not _is_running(generator):  # a task that waits for bytes is ended by the closing of the response
-                    stack.push_async_callback(generator.aclose)
-            await self.response.aclose()
+        self._is_closed = True
+        if self._process == os.getpid():
+            await self._source.aclose()
+            if self._direct is not None:
+                await self.response.aclose()
+
+    def close_soon(self) -> None:
+        """Have the event loop let go of the connection. Any thread, and a finalizer, may do that."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._event_loop.call_soon(self._source.let_go)
 
     def is_read_here(self) -> bool:
         """Whether the event loop that runs the caller is the one that reads it."""
         return self._event_loop.is_running_here()
 
-    def close_soon(self) -> None:
-        """Leave the closing to the event loop."""
-        if not self.is_closed:
-            self.is_closed = True
-            self._event_loop.close_soon(self)
 
-    async def _skip_rest(self) -> None:
-        size = 0
-        with contextlib.suppress(httpx2.RequestError, httpx2.StreamError):
-            async for chunk in self._chunks:
-                size += len(chunk)
-                if size > MAX_SIZE_BEFORE_END:
-                    break
+class _HTTPXBody:
+    """A body that httpx2 reads."""
 
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        is_read = response.is_stream_consumed
+        self._chunks = cast(
+            "GeneratorType[bytes, None, None]", response.iter_bytes() if is_read else response.iter_raw()
+        )
 
-_bodies: weakref.WeakValueDictionary[int, Body | AsyncBody] = weakref.WeakValueDictionary()
+    def read(self) -> bytes:
+        return next(filter(None, self._chunks), b"")
 
+    def close(self) -> None:
+        """Close the response. If a thread waits for it, its socket is shut down, and that thread closes it.
 
-def _open_bodies() -> list[Body | AsyncBody]:
-    """Those that there are now; other threads may open and drop others meanwhile."""
-    return [body for reference in _bodies.valuerefs() if (body := reference()) is not None]
-
-
-def close_bodies_of(owner: object) -> None:
-    """Close what is still read. Closing the connections alone might leave those waiting who wait for their bytes."""
-    for body in _open_bodies():
-        if body.owner is owner:
-            close = body.close if isinstance(body, Body) else body.close_soon
-            close()
+        Over HTTP/2 other responses share the socket; there the waiting ends with the next bytes.
+        """
+        if not self._chunks.gi_running:
+            self._response.close()
+        elif self._response.http_version.startswith("HTTP/1") and "network_stream" in self._response.extensions:
+            with contextlib.suppress(OSError):  # the connection is gone already
+                self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-def _leave_to_parent() -> None:
-    """In a forked child: its parent reads from the same connections, and each would take bytes from the other."""
-    for body in _open_bodies():
-        if isinstance(body, Body):
-            body.read = _refuse_to_read
+class _AsyncHTTPXBody:
+    """A body that httpx2 reads, in a task of its own, one chunk ahead."""
 
+    def __init__(self, response: httpx2.Response, event_loop: EventLoop) -> None:
+        self._response = response
+        self._event_loop = event_loop
+        self._scope = anyio.CancelScope()
+        self._is_begun = self._has_ended = False
+        self._error: Exception | None = None
+        self._chunk: bytes | None = None
+        self._changed = anyio.Event()  # since somebody looked last
+        self._closed = anyio.Event()
 
-def _refuse_to_read() -> bytes:
-    raise RuntimeError("this stream was opened before the process was forked; open another in the child")
+    async def read(self) -> bytes:
+        if not self._is_begun:
+            self._is_begun = True
+            self._event_loop.spawn(self._run)
+        while self._chunk is None and not self._has_ended:
+            await self._changed.wait()
+        if self._chunk is None and self._error is not None:
+            raise self._error
+        chunk, self._chunk = self._chunk or b"", None
+        self._change()
+        return chunk
 
+    def let_go(self) -> None:
+        self._scope.cancel()
+        if not self._is_begun:
+            self._is_begun = self._has_ended = True
+            self._closed.set()
+            self._event_loop.close_soon(self._response)
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    async def aclose(self) -> None:
+        if not self._is_begun:
+            self._is_begun = self._has_ended = True
+            self._closed.set()
+            await self._response.aclose()
+        self._scope.cancel()
+        await self._closed.wait()
 
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
-def _is_running(generator: AsyncGenerator[Any, Any]) -> bool:
-    return isinstance(generator, AsyncGeneratorType) and generator.ag_running
-
-
-def _is_plain(response: httpx2.Response) -> bool:
-    """Whether the bytes are what was sent, which httpx2 has a shorter way for."""
-    return "Content-Encoding" not in response.headers and not response.is_stream_consumed
-
-
-def is_framed(response: httpx2.Response) -> bool:
-    """Whether the end of the body is told from the end of the connection (RFC 9112, section 6.3)."""
-    headers = response.headers
-    return not _is_http1(response) or "Transfer-Encoding" in headers or "Content-Length" in headers
-
-
-def _is_http1(response: httpx2.Response) -> bool:
-    return response.http_version.startswith("HTTP/1")
-
-
-def _may_be_reused(response: httpx2.Response) -> bool:
-    """Whether the connection can serve another request once the response has ended, and cannot before."""
-    is_last = "close" in response.headers.get("Connection", "").lower()
-    is_open = not response.is_closed and "network_stream" in response.extensions
-    return is_open and _is_http1(response) and is_framed(response) and not is_last
+    async def _run(self) -> None:
+        chunks = self._response.aiter_bytes() if self._response.is_stream_consumed else self._response.aiter_raw()
+        try:
+            with self._scope:
+                async with contextlib.aclosing(chunks):
+                    async for chunk in chunks:
+                        while self._chunk is not None:
+                            await self._changed.wait()
+                        self._chunk = chunk or None
+                        self._change()
+            if self._scope.cancelled_caught:
+                self._error = httpx2.ReadError("the response has been closed")
+        except Exception as error:  # for whoever reads
+            self._error = error
+        finally:
+            self._has_ended = True
+            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # it is left, whatever it says to that
+                await self._response.aclose()
+            self._change()
+            self._closed.set()

@@ -16,9 +16,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ..checks import refusal_of_one_argument
-from ..exceptions import HTTPStatusError, UnexpectedContentType, excerpt, type_name
-from ..hydration import covers, data_decoder, members_of
+from ..exceptions import HTTPStatusError, UnexpectedContentType, type_name
+from ..redaction import excerpt
+from ..validation import covers, data_decoder, members_of, refusal_of_one_argument
 from .sse import ServerSentEvent, text_event
 
 DecodeEvent: TypeAlias = Callable[[ServerSentEvent[bytes]], Any]
@@ -26,24 +26,18 @@ DecodeEvent: TypeAlias = Callable[[ServerSentEvent[bytes]], Any]
 SKIPPED: Any = object()
 """What decoding gives for an event that is to be skipped."""
 
-EVERY_OTHER = "*"
-MAX_LOGGED_NAMES = 1000
-"""How many names not listed are logged, and remembered for that, before it is enough."""
-
+_EVERY_OTHER = "*"
+_MAX_LOGGED_NAMES = 1000  # of those not listed; that is enough
 _MADE_OF_RESPONSES = (HTTPStatusError.__init__, UnexpectedContentType.__init__)
 
 logger = logging.getLogger("clientele")
 
 
 class EventMap:
-    """What becomes of the events of each name.
-
-    Parameters:
-        entries: A type, `None` or an exception class for each name.
-        logged_names: The names not listed that have been logged, to which others are added. Default: none have been.
+    """How the events of each name are handled; `logged_names` collects the unlisted names that have been logged.
 
     Raises:
-        TypeError: The entries are no such mapping, or none of them is a type.
+        TypeError: The entries are not such a mapping, or none of them is a type.
     """
 
     def __init__(self, entries: Mapping[Any, Any], logged_names: set[str] | None = None) -> None:
@@ -57,19 +51,11 @@ class EventMap:
         if not self._types:
             raise TypeError("event_map has a type for no event; nothing could ever be yielded")
         self._decoders = {name: _decoder(name, each) for name, each in entries.items()}
-        self._decode_others = self._decoders.pop(EVERY_OTHER, self._skip_unlisted)
+        self._decode_others = self._decoders.pop(_EVERY_OTHER, self._skip_unlisted)
         self._logged_names = set() if logged_names is None else logged_names
 
     def check(self, data_type: Any, *, item_type: Any) -> None:
-        """Hold the map against what is declared.
-
-        Parameters:
-            data_type: The type of an event's data.
-            item_type: The type that was declared, which may be that of the whole event.
-
-        Raises:
-            TypeError: A type in the map is not among those declared, or the other way round.
-        """
+        """Raise `TypeError` unless the types in the map are those of `data_type`, the data of `item_type`'s events."""
         for name, each in self._types.items():
             if not covers(data_type, each):
                 raise TypeError(
@@ -84,23 +70,18 @@ class EventMap:
                 )
 
     def decode(self, event: ServerSentEvent[bytes]) -> Any:
-        """The event's data as the type that its name stands for, or `SKIPPED`.
-
-        Raises:
-            pydantic.ValidationError: The data does not fit.
-            Exception: What the map says is to be raised.
-        """
+        """The event's data as the type that its name stands for, or `SKIPPED`; or raise what the map says."""
         return self._decoders.get(event.event, self._decode_others)(event)
 
     def type_of(self, event: ServerSentEvent[bytes]) -> Any:
         """The type, or exception, that the event's name stands for."""
-        return self._entries.get(event.event, self._entries.get(EVERY_OTHER))
+        return self._entries.get(event.event, self._entries.get(_EVERY_OTHER))
 
     def _skip_unlisted(self, event: ServerSentEvent[bytes]) -> Any:
         name = excerpt(event.event)
-        if name not in self._logged_names and len(self._logged_names) < MAX_LOGGED_NAMES:
+        if name not in self._logged_names and len(self._logged_names) < _MAX_LOGGED_NAMES:
             self._logged_names.add(name)
-            logger.info("skipping events named %r: they are not in the event_map, and neither is %r", name, EVERY_OTHER)
+            logger.info("skipping events named %r: they are not in the event_map, and neither is %r", name, "*")
         return SKIPPED
 
 
@@ -119,23 +100,18 @@ def _decoder(name: str, entry: Any) -> DecodeEvent:
 
 
 def _raiser(name: str, exception: type[Exception]) -> DecodeEvent:
-    if issubclass(exception, StopIteration | StopAsyncIteration):
-        raise TypeError(f"event_map raises {exception.__name__} at {name!r}, which would pass for the stream's end")
-    if exception.__init__ in _MADE_OF_RESPONSES:
-        raise TypeError(
-            f"event_map raises {exception.__name__} at {name!r}, which is made of a response, not of an event"
-        )
-    refusal = refusal_of_one_argument(exception)
-    if refusal is not None:
-        raise TypeError(
-            f"event_map raises {exception.__name__} at {name!r}, which cannot be made of an event alone ({refusal}); "
-            "map a class that takes the event as its one argument"
-        )
-
     def raise_exception(event: ServerSentEvent[bytes]) -> Any:
         raise exception(text_event(event))
 
-    return raise_exception
+    if issubclass(exception, StopIteration | StopAsyncIteration):
+        problem = "would pass for the stream's end"
+    elif exception.__init__ in _MADE_OF_RESPONSES:
+        problem = "is made of a response, not of an event"
+    elif refusal := refusal_of_one_argument(exception):
+        problem = f"cannot be made of an event alone ({refusal}); map a class that takes the event as its one argument"
+    else:
+        return raise_exception
+    raise TypeError(f"event_map raises {exception.__name__} at {name!r}, which {problem}")
 
 
 def _is_exception(entry: Any) -> bool:

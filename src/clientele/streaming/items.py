@@ -9,30 +9,28 @@
 | anything else Pydantic takes | the event's data, parsed as JSON and validated |
 
 An `ItemPlan` holds all of that, worked out once, when the endpoint is declared. An `ItemReader` applies it to one
-response. The functions that users hand in see an event with its data as text, whatever format the stream is in: a line,
-say, is an event with nothing but data.
+response. Users' functions see an event with its data as text, whatever the format: a line is one with nothing but data.
 """
 
 from __future__ import annotations
 
 import logging
 import typing
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from operator import methodcaller
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import httpx2
 import pydantic
 
-from ..checks import not_awaitable
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
-from ..hydration import (
+from ..validation import (
     Decode,
     base_type,
     class_of,
     data_decoder,
     members_of,
+    not_awaitable,
     parser_decoder,
     type_adapter,
     union_members,
@@ -46,145 +44,146 @@ from .sse import DEFAULT_MAX_EVENT_SIZE, Comment, OversizedEvent, ServerSentEven
 
 T = TypeVar("T")
 _TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "lines")
-IsEnd: TypeAlias = Callable[[ServerSentEvent[bytes]], bool]
-OnInvalid: TypeAlias = Callable[[StreamDecodeError], Any]
+
+NO_ITEM: Any = object()
+"""What `take` gives where there is none."""
 
 logger = logging.getLogger("clientele")
 
 
-@dataclass(frozen=True, slots=True)
 class ItemPlan:
-    """What becomes of the frames of a stream.
+    """How frames become items of type `item_type`. The other parameters are options of the endpoint.
 
-    Attributes:
-        item_type: The type of the items.
-        formats: The formats that have items of this type.
-        stream_format: The one that the stream comes in, whatever its media type is; `None` if that is to say.
-        decode: How an event becomes an item, or `SKIPPED`; it raises `pydantic.ValidationError` where it does not fit.
-        decode_common: The same, without detours, for the data of an event that has nothing else. Where it raises,
-            `decode` has the last word, and validates once more. `None` if there is no such way.
-        type_of: The type that an event should have been.
-        takes_comments: Whether comments are items.
-        terminator: The data of the event that ends the stream; `None` if none does.
-        is_end: Whether an event does; `None` if none does. It is not asked of comments.
-        end_shown: What was declared to tell it.
-        on_invalid: What stands in for an item that does not fit.
-        max_event_size: The largest event taken, in bytes.
+    Raises:
+        TypeError: No such items can be made of such a stream.
     """
 
-    item_type: Any
-    formats: tuple[StreamFormat, ...]
-    stream_format: StreamFormat | None
-    decode: DecodeEvent
-    decode_common: Decode | None
-    type_of: Callable[[ServerSentEvent[bytes]], Any]
-    takes_comments: bool
-    terminator: bytes | None
-    is_end: IsEnd | None
-    end_shown: str
-    on_invalid: OnInvalid
-    max_event_size: int
-
-    @property
-    def awaits_end(self) -> bool:
-        """Whether the stream has an event that ends it."""
-        return self.terminator is not None or self.is_end is not None
-
-    @property
-    def accept(self) -> str:
-        """The `Accept` header to send."""
-        return (self.stream_format or self.formats[0]).accept
+    def __init__(
+        self,
+        item_type: Any,
+        *,
+        stream_format: FormatName | None = None,
+        until: str | Callable[[ServerSentEvent[str]], object] | None = None,
+        event_map: EventMap | None = None,
+        response_parser: Callable[[str], Any] | None = None,
+        on_invalid: Literal["raise", "skip"] | Callable[[StreamDecodeError], Any] = "raise",
+        max_event_size: int = DEFAULT_MAX_EVENT_SIZE,
+    ) -> None:
+        self.item_type = item_type
+        self._event_map = event_map
+        self._data_type, is_whole_event, self.takes_comments = _taken_apart(item_type)
+        is_bytes = any(base is bytes for base in members_of(self._data_type)) and response_parser is None
+        is_event = is_whole_event or self.takes_comments or event_map is not None
+        if is_bytes and (is_event or until is not None or base_type(self._data_type) is not bytes):
+            raise TypeError("bytes are yielded as they arrive, not as events; declare str, or a type without bytes")
+        names: tuple[FormatName, ...] = ("bytes",) if is_bytes else ("sse",) if is_event else _TEXTUAL
+        if stream_format is not None and stream_format not in names:
+            only = " or ".join(map(repr, names))
+            asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
+            raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
+        self._formats = tuple(FORMATS[name] for name in names)
+        self._stream_format = FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format]
+        self.accept = (self._stream_format or self._formats[0]).accept
+        if event_map is not None:
+            event_map.check(self._data_type, item_type=item_type)
+        decode = _event_decoder(self._data_type, response_parser) if event_map is None else event_map.decode
+        # An event → an item, or `SKIPPED`; `pydantic.ValidationError` where it does not fit.
+        self.decode = _whole_event_decoder(decode) if is_whole_event else decode
+        # The short way for an event that is data only, if there is one. Where it raises, `decode` validates once more.
+        is_common = not (is_whole_event or event_map or response_parser or callable(until))
+        self.decode_common = _common_decoder(self._data_type) if is_common else None
+        self.until = until
+        self.terminator = until.encode() if isinstance(until, str) else None
+        self.on_invalid = on_invalid
+        self.max_event_size = max_event_size
 
     def format_for(self, response: httpx2.Response) -> StreamFormat:
         """The format to read a response in.
 
         Raises:
-            UnexpectedContentType: The response's media type names none, or one that has no such items; or the response
-                is a redirect, which the client does not follow.
+            UnexpectedContentType: The response is in no format that has such items.
         """
         if response.is_redirect:
             raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
         if response.status_code == httpx2.codes.NO_CONTENT:
-            return self.stream_format or self.formats[0]
-        found = self.stream_format or format_of(response)
-        if found in self.formats:
+            return self._stream_format or self._formats[0]
+        found = self._stream_format or format_of(response)
+        if found in self._formats:
             return found
-        if FORMATS["jsonl"] in self.formats and is_requested_document(response):
+        if FORMATS["jsonl"] in self._formats and is_requested_document(response):
             return JSON_DOCUMENT
-        raise UnexpectedContentType(response, cure=self._cure(found))
-
-    def _cure(self, found: StreamFormat | None) -> str:
-        expected = " or ".join(each.media_types[0] for each in self.formats)
+        expected = " or ".join(each.media_types[0] for each in self._formats)
         if found is not None:
-            return f"which has no {type_name(self.item_type)}; that comes in {expected} only"
-        return (
-            f"where {expected} was expected; if this endpoint answers all at once, declare it without "
-            "streaming_response=True, or call client.request; if it is a stream all the same, say its format: "
-            "stream_format='jsonl', for example"
-        )
+            cure = f"which has no {type_name(self.item_type)}; that comes in {expected} only"
+        else:
+            cure = (
+                f"where {expected} was expected; if this endpoint answers all at once, declare it without "
+                "streaming_response=True, or call client.request; if it is a stream all the same, say its format: "
+                "stream_format='jsonl', for example"
+            )
+        raise UnexpectedContentType(response, cure=cure)
+
+    def type_of(self, event: ServerSentEvent[bytes]) -> Any:
+        """The type that the event should have been."""
+        return self._data_type if self._event_map is None else self._event_map.type_of(event)
 
 
-class ItemReader(Iterable[T]):
+class ItemReader(Generic[T]):
     """The items of one response, as far as its bytes have arrived.
 
-    Parameters:
-        response: The response that the bytes belong to.
-        plan: What becomes of its frames.
-        before: What read the stream before it was taken up again with this response. Default `None`: it begins here.
-
-    Attributes:
-        response: As given.
-        items: The items in the bytes that were received last. They stop where more bytes are needed, or where the
-            stream ends.
-        items_received: How many items have been yielded, since the stream began.
-        ended: How the response ended; `None` as long as it goes on.
+    `before` read the stream before it reconnected; `items_received` counts since the stream began; `ended` says how the
+    response ended, `None` as long as it goes on.
 
     Raises:
         UnexpectedContentType: The response is no stream of such items.
     """
 
     def __init__(self, response: httpx2.Response, plan: ItemPlan, before: ItemReader[T] | None = None) -> None:
-        self.items: Iterator[T] = iter(())
         self.items_received: int = before.items_received if before else 0
         self.ended: Ended | None = None
         self.response = response
         self._plan = plan
+        self._decode_common = plan.decode_common
+        self._terminator = plan.terminator
         self._format = plan.format_for(response)
-        asked_for = response.request.headers.get("Last-Event-ID", "")
         self._parser = self._format.make_parser(response, plan.max_event_size)
+        asked_for = response.request.headers.get("Last-Event-ID", "")
         self._parser.last_event_id = before.last_event_id if before else asked_for
-        self._events_before: int = before._events_read if before else 0
-        self._events_read: int = self._events_before
+        self._frames: Iterator[Frame] = iter(())
+        self._is_at_end = self._is_cut = False
+        self._events_read: int = before._events_read if before else 0
+        self._events_before = self._events_read
 
     @property
     def last_event_id(self) -> str:
         """The id of the last event that was read; before the first that has one, the one that the request named."""
         return self._parser.last_event_id
 
-    def __iter__(self) -> Iterator[T]:
-        return self.items
+    @property
+    def _progress(self) -> dict[str, Any]:
+        return {"items_received": self.items_received, "last_event_id": self.last_event_id}
 
     def receive(self, data: bytes) -> None:
-        """Take the next bytes, once the items in those before have been read."""
-        self.items = self._read(self._parser.receive(data))
+        """Take the next bytes, once the items in those before have been taken."""
+        self._frames = iter(self._parser.receive(data))
 
     def end(self, *, is_framed: bool = True, takes_rest: bool = True) -> None:
-        """Take note that there are no more bytes, once the items in those before have been read.
+        """Take note that there are no more bytes, once the items in those before have been taken.
 
-        Parameters:
-            is_framed: Whether more says so than the end of the connection, which may have cut an event. Default `True`.
-            takes_rest: Whether a last line without an end, say, is an item all the same. A document always is, which
-                has no other end. Default `True`.
+        `is_framed` is `False` where nothing but the end of the connection says so, which may have cut an event. What no
+        end follows is an item if `takes_rest`; a document always is, since it has no other end.
         """
-        rest = self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ()
-        self.items = self._read_last(rest, is_cut=not is_framed and self._parser.is_within_event)
+        self._frames = iter(self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ())
+        self._is_at_end = True
+        self._is_cut = not is_framed and self._parser.is_within_event
 
-    def _read(self, frames: Iterable[Frame]) -> Iterator[T]:
-        decode, terminator = self._plan.decode_common, self._plan.terminator
+    def take(self) -> Any:
+        """The next item in the bytes that have been received; `NO_ITEM` where more are needed, or the stream ends."""
+        decode = self._decode_common
         item: Any
         try:
-            for frame in frames:
-                if decode is not None and type(frame) is bytes and frame != terminator:  # the short way
+            for frame in self._frames:
+                if decode is not None and type(frame) is bytes and frame != self._terminator:  # the short way
                     try:
                         item = decode(frame)
                         self._events_read += 1
@@ -193,73 +192,62 @@ class ItemReader(Iterable[T]):
                 else:
                     item = self._item(frame)
                     if self.ended is not None:
-                        return
+                        self._frames = iter(())
+                        return NO_ITEM
                 if item is not SKIPPED:
                     self.items_received += 1
-                    yield item
+                    return item
         except OversizedEvent:
+            limit = self._plan.max_event_size
             raise EventTooLarge(
-                event_number=self._events_read + 1,
-                max_event_size=self._plan.max_event_size,
-                response=self.response,
-                items_received=self.items_received,
-                last_event_id=self.last_event_id,
+                event_number=self._events_read + 1, max_event_size=limit, response=self.response, **self._progress
             ) from None
         except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the items
             raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
-
-    def _read_last(self, frames: Iterable[Frame], *, is_cut: bool) -> Iterator[T]:
-        yield from self._read(frames)
-        if self.ended is not None:
-            return
-        if self.response.status_code == httpx2.codes.NO_CONTENT:
-            self._end(Ending.FINISHED)
-        elif self._plan.awaits_end:
-            awaited = f"until={self._plan.end_shown} waits for"
-            self._end(Ending.UNFINISHED, self.interrupted(f"it ended without the event, whole, that {awaited}"))
-        elif is_cut:
-            self._end(Ending.CUT_SHORT, self.interrupted("the connection ended within an event"))
-        elif self._format is JSON_DOCUMENT:
-            self._end(Ending.FINISHED)
-        else:
-            self._end(Ending.END_OF_BODY, self.interrupted(what="the server ended the stream"))
+        if self._is_at_end and self.ended is None:
+            self._finish()
+        return NO_ITEM
 
     def cut_short(self, error: httpx2.RequestError | httpx2.StreamError) -> None:
         """Take note that no more bytes came, since this went wrong."""
         interrupted = self.interrupted(reason(error, self.response.request))
-        interrupted.__cause__ = error
-        self._end(Ending.CUT_SHORT, interrupted)
+        interrupted.__cause__ = error.with_traceback(None)  # which would hold the stream that is being read
+        self._end("cut short", interrupted)
 
     def left(self, *, to_restart: bool) -> None:
-        """Take note that the body was closed though the stream was not.
-
-        Parameters:
-            to_restart: Whether the stream is to be taken up again. Otherwise what it belongs to was closed.
-        """
+        """Take note that the body was closed: for a restart, or with its client or event loop."""
         if to_restart:
-            self._end(Ending.RESTARTED)
+            self._end("restarted")
         else:
-            self._end(Ending.REFUSED, self.interrupted("its client, or its event loop, was closed"))
+            self._end("refused", self.interrupted("its client, or its event loop, was closed"))
 
     def interrupted(
         self, reason: str = "", *, what: str = "the stream was cut short", attempts: int = 0
     ) -> StreamInterrupted:
-        """The exception for a stream that was cut short here.
-
-        Parameters:
-            reason: How it was, in words. Default `""`: there is no more to say.
-            what: What happened to it. Default: it was cut short.
-            attempts: How many attempts to take it up again have failed.
-        """
+        """The exception for a stream that was cut short here, after so many attempts to reconnect."""
         items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
         return StreamInterrupted(
             f"{what} after {items}" + (f": {reason}" if reason else ""),
             request=self.response.request,
             response=self.response,
-            items_received=self.items_received,
-            last_event_id=self.last_event_id,
             attempts=attempts,
+            **self._progress,
         )
+
+    def _finish(self) -> None:
+        until = self._plan.until
+        if self.response.status_code == httpx2.codes.NO_CONTENT:
+            self._end("finished")
+        elif until is not None:
+            shown = repr(until) if isinstance(until, str) else getattr(until, "__name__", type(until).__name__)
+            awaited = f"it ended without the event, whole, that until={shown} waits for"
+            self._end("unfinished", self.interrupted(awaited))
+        elif self._is_cut:
+            self._end("cut short", self.interrupted("the connection ended within an event"))
+        elif self._format is JSON_DOCUMENT:
+            self._end("finished")
+        else:
+            self._end("body ended", self.interrupted(what="the server ended the stream"))
 
     def _end(self, how: Ending, cause: StreamInterrupted | None = None) -> None:
         had_events = self._events_read > self._events_before
@@ -273,17 +261,15 @@ class ItemReader(Iterable[T]):
         if isinstance(frame, BrokenText):
             broken = ValueError("the text is cut short, or does not follow a record separator")
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
-        event = self._event(frame)
-        if event.data == self._plan.terminator or (self._plan.is_end is not None and self._plan.is_end(event)):
-            self._end(Ending.FINISHED)
+        event = ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
+        until = self._plan.until
+        if event.data == self._terminator or (callable(until) and not_awaitable("until", until(text_event(event)))):
+            self._end("finished")
             return SKIPPED
         try:
             return self._plan.decode(event)
         except pydantic.ValidationError as error:
             return self._invalid(event, error)
-
-    def _event(self, frame: bytes | ServerSentEvent[bytes]) -> ServerSentEvent[bytes]:
-        return ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
 
     def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:
         exception = StreamDecodeError(
@@ -292,68 +278,16 @@ class ItemReader(Iterable[T]):
             expected=self._plan.type_of(event),
             validation_error=error,
             response=self.response,
-            items_received=self.items_received,
-            last_event_id=self.last_event_id,
+            **self._progress,
         )
         exception.__cause__ = error
-        return not_awaitable("on_invalid", self._plan.on_invalid(exception))
-
-
-def item_plan(
-    item_type: Any,
-    *,
-    stream_format: FormatName | None = None,
-    until: str | Callable[[ServerSentEvent[str]], object] | None = None,
-    event_map: EventMap | None = None,
-    response_parser: Callable[[str], Any] | None = None,
-    on_invalid: str | OnInvalid = "raise",
-    max_event_size: int = DEFAULT_MAX_EVENT_SIZE,
-) -> ItemPlan:
-    """Work out what becomes of the frames of a stream.
-
-    Parameters:
-        item_type: The `T` of the endpoint's `result`.
-        stream_format: The format that the stream comes in. Default: what its media type says.
-        until: The data of the event that ends the stream, or a function that tells it. Default: none does.
-        event_map: What becomes of the events of each name. Default: all are of the declared type.
-        response_parser: What makes an item, or its data, of an event's data. Default: the declared type does.
-        on_invalid: What becomes of an event that does not fit: `"raise"`, `"skip"`, or a function of the exception.
-        max_event_size: The largest event taken, in bytes.
-
-    Raises:
-        TypeError: No such items can be made of such a stream.
-    """
-    data_type, is_whole_event, takes_comments = _taken_apart(item_type)
-    is_bytes = any(base is bytes for base in members_of(data_type)) and response_parser is None
-    is_event = is_whole_event or takes_comments or event_map is not None
-    if is_bytes and (is_event or until is not None or base_type(data_type) is not bytes):
-        raise TypeError("bytes are yielded as they arrive, not as events; declare str, or a type without bytes")
-    names: tuple[FormatName, ...] = ("bytes",) if is_bytes else ("sse",) if is_event else _TEXTUAL
-    if stream_format is not None and stream_format not in names:
-        only = " or ".join(map(repr, names))
-        asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
-        raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
-    if event_map is not None:
-        event_map.check(data_type, item_type=item_type)
-        decode: DecodeEvent = event_map.decode
-        type_of: Callable[[ServerSentEvent[bytes]], Any] = event_map.type_of
-    else:
-        decode, type_of = _event_decoder(data_type, response_parser), lambda event: data_type
-    is_common = not (is_whole_event or event_map or response_parser or callable(until))
-    return ItemPlan(
-        item_type=item_type,
-        formats=tuple(FORMATS[name] for name in names),
-        stream_format=FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format],
-        decode=_whole_event_decoder(decode) if is_whole_event else decode,
-        decode_common=_common_decoder(data_type) if is_common else None,
-        type_of=type_of,
-        takes_comments=takes_comments,
-        terminator=until.encode() if isinstance(until, str) else None,
-        is_end=_end_test(until) if callable(until) else None,
-        end_shown=repr(until) if isinstance(until, str) else getattr(until, "__name__", type(until).__name__),
-        on_invalid=on_invalid if callable(on_invalid) else _ON_INVALID[on_invalid],
-        max_event_size=max_event_size,
-    )
+        on_invalid = self._plan.on_invalid
+        if on_invalid == "raise":
+            raise exception
+        if on_invalid == "skip":
+            logger.warning("skipped: %s", exception, extra={"event": exception.event})
+            return SKIPPED
+        return not_awaitable("on_invalid", on_invalid(exception))
 
 
 def _taken_apart(item_type: Any) -> tuple[Any, bool, bool]:
@@ -406,19 +340,3 @@ def _whole_event_decoder(decode: DecodeEvent) -> DecodeEvent:
         return data if data is SKIPPED else ServerSentEvent(data, event.event, event.id, event.retry)
 
     return decode_event
-
-
-def _end_test(until: Callable[[ServerSentEvent[str]], object]) -> IsEnd:
-    return lambda event: bool(not_awaitable("until", until(text_event(event))))
-
-
-def _raise(error: StreamDecodeError) -> Any:
-    raise error
-
-
-def _skip(error: StreamDecodeError) -> Any:
-    logger.warning("skipped: %s", error, extra={"event": error.event})
-    return SKIPPED
-
-
-_ON_INVALID: dict[str, OnInvalid] = {"raise": _raise, "skip": _skip}

@@ -7,16 +7,13 @@ growing buffer, which takes no more room than the line, however small the pieces
 from __future__ import annotations
 
 _BOM = b"\xef\xbb\xbf"
-_START_SIZE = 6
 
 
 class LineBuffer:
     """Cut bytes into lines. A byte order mark before the first is dropped.
 
-    Parameters:
-        carriage_returns: Whether CR and CRLF end a line as LF does. A line ends with its CR then; a LF that turns out
-            to follow, in the same piece or the next, is swallowed, so that no line waits for a byte that may never
-            come.
+    With `carriage_returns`, CR and CRLF end a line as LF does. A line ends with its CR, so that it does not wait for a
+    byte that may never come; a LF that follows, in the same piece or the next, is swallowed.
     """
 
     def __init__(self, *, carriage_returns: bool) -> None:
@@ -33,7 +30,7 @@ class LineBuffer:
     @property
     def rest_start(self) -> bytes:
         """Its first bytes, at most six."""
-        return bytes(self._rest[:_START_SIZE])
+        return bytes(self._rest[:6])
 
     @property
     def is_empty(self) -> bool:

@@ -1,26 +1,13 @@
 """The event-stream format: bytes in, server-sent events and comments out, nothing but bytes and values in between.
 
-It follows the WHATWG HTML standard, section 9.2.6 "Interpreting an event stream", to the letter. The standard decodes
-the stream as UTF-8 and then reads lines of text; here the lines are cut from the bytes, and a piece is decoded only
-where text is asked for. The two agree, because CR, LF, the colon and the field names are ASCII: in UTF-8 no other
-character contains their bytes, and a sequence broken off by one of them is replaced and ended there by both.
+It follows the WHATWG HTML standard, section 9.2.6 "Interpreting an event stream", to the letter, except that the lines
+are cut from the bytes (by `line_buffer.py`), and a piece is decoded where text is asked for. The two agree, because CR,
+LF, the colon and the field names are ASCII: in UTF-8 no other character contains their bytes, and both replace and end
+a sequence that one of them breaks off.
 
-How the lines are cut, in time linear in the bytes however they arrive, is the affair of `line_buffer.py`.
-
-Most streams consist of one kind of frame, `data: …` and a blank line, whose LF ends show that it is whole. For these
-there is a short way beside that through the lines. Measured with frames of 175 bytes, on one core of 2.5 GHz, in µs for
-each, as one piece each and 300 to a piece:
-
-| | one | 300 |
-|---|---|---|
-| line by line, an event for each | 2.5 | 1.6 |
-| a regular expression for all frames of a piece | 1.2 | 0.95 |
-| a piece split at its blank lines, the rest of each looked at by itself | 0.96 | 0.32 |
-| split at what stands between frames, the line feeds counted (many to a piece) | 0.97 | 0.33 |
-| its one line feed found where it must be (one to a piece) | 0.53 | |
-
-The last two are what `receive` does; the data is handed on as it is, since an event made of it (a frozen dataclass)
-would cost as much again. Checking bytes by number (`13 in data`) takes a third of what `find` or `in b"..."` take.
+Most streams consist of one kind of frame: `data: …` and a blank line. Beside the way through the lines `receive` has a
+short one for a piece that is one such frame, and one for a piece of many, each about five times as fast. Their data is
+handed on as it is, since an event made of it would cost as much again. `13 in data` takes a third of what `find` takes.
 """
 
 from __future__ import annotations
@@ -80,19 +67,14 @@ class Comment:
     text: str
 
 
-def _refuse_to_set(frame: object, name: str, value: object) -> None:
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+def _refuse(frame: object, name: str, *value: object) -> None:
+    raise FrozenInstanceError(f"cannot {'assign to' if value else 'delete'} field {name!r}")
 
 
-def _refuse_to_delete(frame: object, name: str) -> None:
-    raise FrozenInstanceError(f"cannot delete field {name!r}")
-
-
-# What the dataclass made of these fails for names that are no fields (with slots, up to Python 3.13 at least), and
+# What a dataclass with slots makes of these fails for names that are not fields (up to Python 3.13 at least), and
 # typing tries to set one: `ServerSentEvent[int](5)` would not work.
 for _kind in (ServerSentEvent, Comment):
-    setattr(_kind, "__setattr__", _refuse_to_set)  # noqa: B010
-    setattr(_kind, "__delattr__", _refuse_to_delete)  # noqa: B010
+    _kind.__setattr__ = _kind.__delattr__ = _refuse  # type: ignore[method-assign]
 
 
 def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
@@ -101,7 +83,7 @@ def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
 
 
 EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment
-"""An event, or its data where it has nothing else; or a comment."""
+"""An event, or its data where it has nothing else (its id is the parser's `last_event_id`); or a comment."""
 
 
 class OversizedEvent(Exception):
@@ -109,11 +91,7 @@ class OversizedEvent(Exception):
 
 
 def check_size(size: int, max_event_size: int) -> None:
-    """Hold a size against the limit.
-
-    Raises:
-        OversizedEvent: It is larger.
-    """
+    """Raise `OversizedEvent` if the size is above the limit."""
     if size > max_event_size:
         raise OversizedEvent
 
@@ -121,28 +99,14 @@ def check_size(size: int, max_event_size: int) -> None:
 class EventStreamParser:
     """Turn the bytes of an event stream into events and comments, whole or cut anywhere.
 
-    An event that has nothing but data is given as that: as `bytes`. Its id is the parser's `last_event_id`.
-
-    Parameters:
-        max_event_size: The most bytes that the fields of one event may have, line ends not counted. What is skipped
-            (comments, unknown fields) does not count, but no line of it may be longer either.
-
-    Attributes:
-        last_event_id: The latest `id` of a finished event. `""` before the first; it may be set, for a stream that is
-            taken up again.
-        retry: The latest reconnection time that the stream has set, in milliseconds, `None` before the first.
-
-        >>> parser = EventStreamParser()
-        >>> list(parser.receive(b"data: Hel"))
-        []
-        >>> list(parser.receive(b"lo" + bytes([10, 10])))
-        [b'Hello']
+    `max_event_size` bounds the bytes that the fields of one event have, line ends not counted. What is skipped
+    (comments, unknown fields) does not count, but no line of it may be longer either.
     """
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self.last_event_id = ""
-        self.retry: int | None = None
+        self.last_event_id = ""  # of the last finished event; set from outside when a stream is taken up again
+        self.retry: int | None = None  # the latest that the stream has set, in milliseconds
         self._lines = LineBuffer(carriage_returns=True)
         self._data: bytes | bytearray | None = None  # lists of lines would take many times the room of short ones
         self._event = b""
@@ -157,9 +121,7 @@ class EventStreamParser:
         return self._event_size > 0 or self._lines.rest_size > 0
 
     def receive(self, data: bytes) -> Iterable[EventStreamFrame]:
-        """Take the next bytes of the stream, and give the events and comments that they complete.
-
-        They must be iterated to their end before the next bytes are handed over.
+        """Take the next bytes, and give what they complete. It must be exhausted before the next are handed over.
 
         Raises:
             OversizedEvent: An event, or a line, is larger than `max_event_size`. The events before it were given.
@@ -221,9 +183,8 @@ class EventStreamParser:
             self._add_data(value)
         elif name == b"event":
             self._event = value
-        elif name == b"id":
-            if b"\0" not in value:
-                self._id = _text(value)
+        elif name == b"id" and b"\0" not in value:
+            self._id = _text(value)
         elif name == b"retry" and value.isdigit():
             self._event_retry = self.retry = _milliseconds(value)
         return None
@@ -233,10 +194,11 @@ class EventStreamParser:
             self.last_event_id = self._id
         event = None
         if self._data is not None:
-            event = ServerSentEvent(
-                bytes(self._data), _text(self._event) or "message", self.last_event_id, self._event_retry
-            )
-        self._reset_event()
+            name = _text(self._event) or "message"
+            event = ServerSentEvent(bytes(self._data), name, self.last_event_id, self._event_retry)
+        self._data = self._event_retry = None
+        self._event = b""
+        self._event_size = 0
         return event
 
     def _add_data(self, line: bytes) -> None:
@@ -247,12 +209,6 @@ class EventStreamParser:
             self._data = bytearray(self._data)
         self._data += b"\n"
         self._data += line
-
-    def _reset_event(self) -> None:
-        self._data = None
-        self._event = b""
-        self._event_retry = None
-        self._event_size = 0
 
 
 def _text(value: bytes) -> str:

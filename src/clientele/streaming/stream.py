@@ -3,69 +3,90 @@
 What decides is elsewhere and without I/O (`items.py`, `sse.py`, `reconnect.py`); a stream moves bytes from its body to
 its reader and waits. The synchronous and the asynchronous one stand side by side and do the same.
 
-A stream owns its response. However it is left (read to its end, broken out of, failed, cancelled, closed, dropped),
-the connection goes back to the pool if the response had ended, and is closed if it had not. One that is taken up again
-has one response after another, and a reader for each, which carries on where the one before it stopped.
+A stream owns its response. However it is left (read to its end, broken out of, failed, closed, dropped), the connection
+goes back to the pool if the response had ended, and is closed if it had not. A stream that reconnects has one response
+after another, and a reader for each, which carries on where the one before it stopped.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
+from concurrent.futures import Future
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import anyio
 import httpx2
 
-from ..exceptions import APIException, StreamError, excerpt
-from ..transports.keepalive import Trace
-from .body import AsyncBody, Body, is_framed
-from .items import ItemReader
-from .opening import Opening
-from .reconnect import Ended, Ending, Outcome, Reconnect, Resumption
+from ..event_loop import EventLoop
+from ..exceptions import APIException, StreamError
+from ..redaction import excerpt
+from ..wire.connections import Interrupt
+from .body import AsyncBody, Body
+from .items import NO_ITEM, ItemReader
+from .reconnect import Ended, Reconnect, Resumption
 
 T = TypeVar("T")
 Opened: TypeAlias = tuple[Body, ItemReader[T]]
 AsyncOpened: TypeAlias = tuple[AsyncBody, ItemReader[T]]
+Reopen: TypeAlias = Callable[[ItemReader[T], Interrupt], Opened[T]]
+AsyncReopen: TypeAlias = Callable[[ItemReader[T]], Awaitable[AsyncOpened[T]]]
 
 
-class _Progress(Generic[T]):
-    """How far a stream has come, through however many responses, and what follows when one ends.
+class _Stream(Generic[T]):
+    """How far a stream has come, through however many responses, and what follows when one ends."""
 
-    Attributes:
-        reconnects: How many times the stream has been taken up again.
-    """
+    _body: Any
 
-    def __init__(self, reader: ItemReader[T], policy: Reconnect | None) -> None:
+    def __init__(self, body: Body | AsyncBody, reader: ItemReader[T], policy: Reconnect | None) -> None:
         self.reconnects = 0
-        self._reader = reader
         self._resumption = Resumption(policy)
-        self._is_closed = False
-        self._is_resuming = False
+        self._is_closed = self._is_resuming = False
+        self._is_read = False  # by somebody, right now
         self._is_restarting = False  # from when it is asked for until another attempt is made
+        self._attach(body, reader)
+
+    @property
+    def response(self) -> httpx2.Response:
+        """The response, its status and headers; the latest, if the stream has reconnected."""
+        return self._reader.response
 
     @property
     def last_event_id(self) -> str:
         """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
         return self._reader.last_event_id
 
-    def _delay_after(self, ended: Ended) -> float | None:
-        """How long to wait before the stream is taken up again, in seconds; `None` if it has come to its end.
+    def _attach(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
+        self._body, self._reader = body, reader
+        self._finalizer = weakref.finalize(self, body.close if isinstance(body, Body) else body.close_soon)
 
-        Raises:
-            APIException: It is not taken up again.
+    def _go_on_with(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
+        """Go on with the items of another response."""
+        self._finalizer.detach()
+        self._attach(body, reader)
+        self._is_resuming = False
+        self.reconnects += 1
+        self._resumption.announce_success(reader.response)
+
+    def _stopped(self, error: httpx2.RequestError | httpx2.StreamError | None = None) -> None:
+        """Tell the reader that no more bytes come, after an error or at the end, unless somebody closed the body.
+
+        Where only the end of the connection says so (RFC 9112, section 6.3), a last line without an end may have been
+        cut; a stream that reconnects takes no chances.
         """
-        step = self._resumption.after(ended)
-        if step is Outcome.END:
-            return None
-        if step is Outcome.RAISE:
-            raise self._last_error(ended)
-        self._resumption.announce(
-            ended, step.delay, request=self._reader.response.request, last_event_id=self.last_event_id
-        )
-        return step.delay
+        if self._body.is_closed:
+            self._reader.left(to_restart=self._is_restarting)
+        elif error is not None:
+            self._reader.cut_short(error)
+        else:
+            headers = self.response.headers
+            is_http1 = self.response.http_version.startswith("HTTP/1")
+            is_framed = not is_http1 or "Transfer-Encoding" in headers or "Content-Length" in headers
+            self._reader.end(is_framed=is_framed, takes_rest=is_framed or self._resumption.policy is None)
 
     def _failed(self, error: APIException) -> Ended:
         """The end of an attempt that failed so; the error knows how far the stream had come."""
@@ -73,36 +94,27 @@ class _Progress(Generic[T]):
             error.items_received, error.last_event_id = self._reader.items_received, self.last_event_id
         return Ended.before_stream(error)
 
-    def _begin_again(self, reader: ItemReader[T]) -> None:
-        """Go on with the items of another response."""
-        self._reader = reader
-        self.reconnects += 1
-        self._is_resuming = False
-        self._resumption.announce_success(reader.response)
-
-    def _end(self, reader: ItemReader[T], response: httpx2.Response) -> None:
-        """Tell the reader that the body has ended.
-
-        Where nothing but the end of the connection says so, a last line without an end may have been cut as well; a
-        stream that is taken up again takes no chances.
-        """
-        framed = is_framed(response)
-        reader.end(is_framed=framed, takes_rest=framed or self._resumption.policy is None)
+    def _delay_after(self, ended: Ended) -> float | None:
+        """How many seconds to wait before an attempt; `None` at the end of the stream. Raises what else ends it."""
+        step = self._resumption.after(ended)
+        if step == "end":
+            return None
+        if step == "raise":
+            raise self._last_error(ended)
+        self._resumption.announce(ended, step, request=self.response.request, last_event_id=self.last_event_id)
+        return step
 
     def _last_error(self, ended: Ended) -> APIException:
-        assert ended.cause is not None
-        attempts = self._resumption.attempts
-        if not attempts:
-            return ended.cause
-        if ended.how is Ending.REFUSED:
+        error, attempts = ended.cause, self._resumption.attempts
+        assert error is not None
+        if attempts and ended.how == "refused":
             received = f"{self._reader.items_received} received, the last event id {excerpt(self.last_event_id)!r}"
-            ended.cause.add_note(f"This came of taking a stream up again; items: {received}.")
-            return ended.cause
-        number = "1 attempt" if attempts == 1 else f"{attempts} attempts in a row"
-        error = self._reader.interrupted(
-            f"{number} to take it up again brought no event, the last: {ended.cause.message}", attempts=attempts
-        )
-        error.__cause__ = ended.cause
+            error.add_note(f"This came of taking a stream up again; items: {received}.")
+        elif attempts:
+            number = "1 attempt" if attempts == 1 else f"{attempts} attempts in a row"
+            what = f"{number} to take it up again brought no event, the last: {error.message}"
+            error = self._reader.interrupted(what, attempts=attempts)
+            error.__cause__ = ended.cause
         return error
 
     def _check_resumable(self) -> None:
@@ -110,7 +122,7 @@ class _Progress(Generic[T]):
             raise RuntimeError("only a stream that may be taken up again can be restarted; declare it with reconnect=")
 
 
-class Stream(_Progress[T], Iterator[T]):
+class Stream(_Stream[T], Iterator[T]):
     """The items of a streaming response, as the server sends them.
 
     An iterator, and a context manager that closes it. It need not be closed: a stream that was read to its end, or that
@@ -120,68 +132,59 @@ class Stream(_Progress[T], Iterator[T]):
             for event in events:
                 ...
 
-    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for, and
-    with `reconnect` only where it could not be taken up again; `StreamDecodeError` where an event is not of the
-    declared type, `EventTooLarge` where one is too large, and what an `event_map` says; each after the items before it,
-    and each closes the stream. A closed stream has no more items.
+    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for (with
+    `reconnect`: where it could not reconnect), `StreamDecodeError` where an event is not of the declared type,
+    `EventTooLarge` where one is too large, and what an `event_map` says; each after the items before it, and each
+    closes the stream. A closed stream has no more items.
 
     Attributes:
-        reconnects: How many times the stream has been taken up again.
+        reconnects: How many times the stream has reconnected.
     """
 
-    def __init__(
-        self,
-        body: Body,
-        reader: ItemReader[T],
-        open_again: Callable[[ItemReader[T], Trace], Opened[T]],
-        policy: Reconnect | None = None,
-    ) -> None:
-        super().__init__(reader, policy)
-        self._body = body
-        self._finalizer = weakref.finalize(self, body.close)
-        self._open_again = open_again
-        self._changed = threading.Condition()
+    _body: Body
 
-    @property
-    def response(self) -> httpx2.Response:
-        """The response, its status and headers; the latest, if the stream was taken up again."""
-        return self._body.response
+    def __init__(self, body: Body, reader: ItemReader[T], reopen: Reopen[T], policy: Reconnect | None) -> None:
+        super().__init__(body, reader, policy)
+        self._reopen = reopen
+        self._changed = threading.Condition()
+        self._interrupt: Interrupt | None = None  # of an attempt to reconnect
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        if self._body.is_waiting or self._is_resuming:
+        if self._is_read:
             raise RuntimeError("another thread is reading this stream; let one read it and hand the items on")
+        self._is_read = True
         try:
             while not self._is_closed:
-                body, reader = self._body, self._reader
-                for item in reader.items:
+                reader = self._reader
+                item: T = reader.take()
+                if item is not NO_ITEM:
                     return item
                 if reader.ended is not None:
                     self._go_on(reader.ended)
-                elif body.is_closed:
-                    reader.left(to_restart=self._is_restarting)
-                else:
-                    try:
-                        reader.receive(body.read())
-                    except StopIteration:
-                        if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
-                            self._end(reader, body.response)
-                    except (httpx2.RequestError, httpx2.StreamError) as error:
-                        if not body.is_closed:
-                            reader.cut_short(error)
+                    continue
+                try:
+                    if data := self._body.read():
+                        reader.receive(data)
+                    else:
+                        self._stopped()
+                except (httpx2.RequestError, httpx2.StreamError) as error:
+                    self._stopped(error)
         except BaseException:
             self.close()
             raise
+        finally:
+            self._is_read = False
         self.close()
         raise StopIteration
 
     def restart(self) -> None:
-        """Drop the connection, and take the stream up again at once: iterating goes on with another.
+        """Drop the connection, and reconnect at once: iterating goes on with another.
 
-        Safe from another thread while the iteration waits. What has come whole is yielded first. Over HTTP/2 the
-        waiting ends with the next bytes of the connection. A closed stream stays closed.
+        Safe from another thread while the iteration waits; over HTTP/2 the waiting ends with the next bytes of the
+        connection. What has come whole is yielded first. A closed stream stays closed.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`.
@@ -189,9 +192,7 @@ class Stream(_Progress[T], Iterator[T]):
         self._check_resumable()
         with self._changed:
             self._is_restarting = True
-            self._changed.notify_all()
-            if not self._is_resuming:
-                self._body.close()
+            self._wake()
 
     def close(self) -> None:
         """Close the stream and its response. Closing it again does nothing.
@@ -201,19 +202,17 @@ class Stream(_Progress[T], Iterator[T]):
         """
         with self._changed:
             self._is_closed = True
-            self._changed.notify_all()
+            self._wake()
         self._body.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _go_on(self, ended: Ended) -> None:
-        """The response has ended: come to the end, take the stream up again, or raise."""
+        """The response has ended: come to the end, reconnect, or raise."""
         with self._changed:
             self._is_resuming = True
         try:
@@ -223,112 +222,97 @@ class Stream(_Progress[T], Iterator[T]):
                 self._is_closed = True
                 return
             self._body.close()
-            while self._wait(delay):
-                failed = self._attempt()
-                if failed is None:
-                    return
-                delay = self._delay_after(failed) or 0.0
+            while delay is not None:
+                delay = min(delay, threading.TIMEOUT_MAX)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_closed or self._is_restarting, delay)
+                    self._is_restarting = False
+                delay = None if self._is_closed else self._attempt()
         finally:
             self._is_resuming = False
 
-    def _wait(self, delay: float) -> bool:
-        """Wait before an attempt; whether one is to be made, and the stream has not been closed."""
+    def _attempt(self) -> float | None:
+        """Try to reconnect; the delay before the next attempt, `None` if the stream goes on, or has been closed."""
+        interrupt = self._interrupt = Interrupt()
+        if self._is_closed or self._is_restarting:  # since the wait
+            interrupt.set()
+        opened: Opened[T] | None = None
+        try:
+            opened = self._reopen(self._reader, interrupt)
+        except APIException as error:
+            failed = self._failed(error)
         with self._changed:
-            self._changed.wait_for(lambda: self._is_closed or self._is_restarting, min(delay, threading.TIMEOUT_MAX))
-            self._is_restarting = False
-            return not self._is_closed
-
-    def _attempt(self) -> Ended | None:
-        """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
-        reader = self._reader
-        opening = Opening(lambda trace: self._open_again(reader, trace), close_it=_close_opened, notify=self._notify)
-        with opening, self._changed:
-            self._changed.wait_for(lambda: opening.is_done or self._is_closed or self._is_restarting)
-            if self._is_closed:
+            self._interrupt = None
+            is_left = self._is_closed or self._is_restarting
+            if not is_left and opened is not None:
+                self._go_on_with(*opened)
                 return None
-            if self._is_restarting:
-                return Ended(Ending.RESTARTED)
-            try:
-                self._attach(*opening.take())
-            except APIException as error:
-                return self._failed(error)
+        if opened is not None:  # too late
+            opened[0].close()
+        if self._is_closed:
             return None
+        return self._delay_after(Ended("restarted") if is_left else failed)
 
-    def _attach(self, body: Body, reader: ItemReader[T]) -> None:
-        self._finalizer.detach()
-        self._body = body
-        self._finalizer = weakref.finalize(self, body.close)
-        self._begin_again(reader)
-
-    def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        if self._interrupt is not None:
+            self._interrupt.set()
+        elif not self._is_resuming:
+            self._body.close()
 
 
-class AsyncStream(_Progress[T], AsyncIterator[T]):
+class AsyncStream(_Stream[T], AsyncIterator[T]):
     """The asynchronous twin of `Stream`.
 
-        async with await stream_events() as events:
-            async for event in events:
-                ...
-
-    Attributes:
-        reconnects: How many times the stream has been taken up again.
+    async with await stream_events() as events:
+        async for event in events:
+            ...
     """
 
-    def __init__(
-        self,
-        body: AsyncBody,
-        reader: ItemReader[T],
-        open_again: Callable[[ItemReader[T]], Awaitable[AsyncOpened[T]]],
-        policy: Reconnect | None = None,
-    ) -> None:
-        super().__init__(reader, policy)
-        self._body = body
-        self._finalizer = weakref.finalize(self, body.close_soon)
-        self._open_again = open_again
-        self._scope: anyio.CancelScope | None = None  # of what is waited for while it is taken up again
+    _body: AsyncBody
 
-    @property
-    def response(self) -> httpx2.Response:
-        """The response, its status and headers; the latest, if the stream was taken up again."""
-        return self._body.response
+    def __init__(
+        self, body: AsyncBody, reader: ItemReader[T], reopen: AsyncReopen[T], policy: Reconnect | None
+    ) -> None:
+        super().__init__(body, reader, policy)
+        self._reopen = reopen
+        self._scope: anyio.CancelScope | None = None  # of what is waited for while it reconnects
+        self._resumes_at = 0.0
+        self._opening: _Opening[T] | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        if self._body.is_waiting or self._is_resuming:
+        if self._is_read:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
+        self._is_read = True
         try:
             while not self._is_closed:
-                body, reader = self._body, self._reader
-                for item in reader.items:
+                reader = self._reader
+                item: T = reader.take()
+                if item is not NO_ITEM:
                     return item
                 if reader.ended is not None:
                     await self._go_on(reader.ended)
-                elif body.is_closed:
-                    reader.left(to_restart=self._is_restarting)
-                else:
-                    try:
-                        reader.receive(await body.read())
-                    except StopAsyncIteration:
-                        if not body.is_closed:  # otherwise somebody closed it: that is not how the stream ended
-                            self._end(reader, body.response)
-                    except (httpx2.RequestError, httpx2.StreamError) as error:
-                        if not body.is_closed:
-                            reader.cut_short(error)
-        except BaseException:
+                    continue
+                try:
+                    if data := await self._body.read():
+                        reader.receive(data)
+                    else:
+                        self._stopped()
+                except (httpx2.RequestError, httpx2.StreamError) as error:
+                    self._stopped(error)
+        except Exception:  # a cancelled read is none, and not the end of the stream
             await self.aclose()
             raise
+        finally:
+            self._is_read = False
         await self.aclose()
         raise StopAsyncIteration
 
     def restart(self) -> None:
-        """Drop the connection, and take the stream up again at once: iterating goes on with another.
-
-        Safe from another task while the iteration waits. Not to be awaited: the iteration does the rest. What has come
-        whole is yielded first. A closed stream stays closed.
+        """Do as `Stream.restart` does. Safe from another task while the iteration waits. Do not await it.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`, or is read in another event loop.
@@ -346,72 +330,101 @@ class AsyncStream(_Progress[T], AsyncIterator[T]):
             self._body.close_soon()
 
     async def aclose(self) -> None:
-        """Close the stream and its response. Closing it again does nothing.
-
-        Safe from another task while the iteration waits, which ends it.
-        """
+        """Do as `Stream.close` does. Safe from another task while the iteration waits, which ends it."""
         self._is_closed = True
         self._wake()
+        if self._opening is not None:  # a cancelled read has left it going
+            self._opening.leave()
         await self._body.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.aclose()
 
     async def _go_on(self, ended: Ended) -> None:
-        """The response has ended: come to the end, take the stream up again, or raise."""
-        self._is_resuming = True
-        try:
-            delay = self._delay_after(ended)
-            if delay is None:
-                await self._body.finish()
-                self._is_closed = True
-                return
-            await self._body.aclose()
-            while await self._wait(delay):
-                failed = await self._attempt()
-                if failed is None:
-                    return
-                delay = self._delay_after(failed) or 0.0
-        finally:
-            self._is_resuming = False
-            self._scope = None
+        """The same. Where a cancelled read left off, the next one goes on: with the same wait, and the same attempt."""
+        if not self._is_resuming:
+            await self._decide(ended)
+        while self._is_resuming and not self._is_closed:
+            if self._opening is None:
+                await self._wait()
+            elif failed := await self._attempt(self._opening):
+                await self._decide(failed)
 
-    async def _wait(self, delay: float) -> bool:
-        """Wait before an attempt; whether one is to be made, and the stream has not been closed."""
-        with anyio.move_on_after(delay) as self._scope:
+    async def _decide(self, ended: Ended) -> None:
+        delay = self._delay_after(ended)
+        if delay is None:
+            await self._body.finish()
+            self._is_closed = True
+        else:
+            self._is_resuming = True
+            self._resumes_at = time.monotonic() + delay
+            await self._body.aclose()
+
+    async def _wait(self) -> None:
+        """Wait before an attempt, and begin it."""
+        with anyio.move_on_after(self._resumes_at - time.monotonic()) as self._scope:
             if not (self._is_closed or self._is_restarting):
                 await anyio.sleep_forever()
         self._is_restarting = False
-        return not self._is_closed
+        if not self._is_closed:
+            self._opening = _Opening(functools.partial(self._reopen, self._reader))
+            self._opening_finalizer = weakref.finalize(self, self._opening.leave_soon)
 
-    async def _attempt(self) -> Ended | None:
-        """Try to take the stream up again; how that ended, `None` if it goes on, or has been closed."""
+    async def _attempt(self, opening: _Opening[T]) -> Ended | None:
+        """Wait for an attempt; how that ended, `None` if the stream goes on, or has been closed."""
         with anyio.CancelScope() as self._scope:
-            try:
-                self._attach(*await self._open_again(self._reader))
-            except APIException as error:
-                return self._failed(error)
-            if self._is_restarting:  # it was asked for too late to end the attempt
-                self._body.close_soon()
-            return None
-        return None if self._is_closed else Ended(Ending.RESTARTED)
-
-    def _attach(self, body: AsyncBody, reader: ItemReader[T]) -> None:
-        self._finalizer.detach()
-        self._body = body
-        self._finalizer = weakref.finalize(self, body.close_soon)
-        self._begin_again(reader)
+            if not (self._is_closed or self._is_restarting):
+                await opening.done.wait()
+        self._opening = None
+        self._opening_finalizer.detach()
+        if self._is_closed or self._is_restarting:
+            opening.leave()
+            return None if self._is_closed else Ended("restarted")
+        try:
+            self._go_on_with(*opening.opened.result())
+        except APIException as error:
+            return self._failed(error)
+        return None
 
     def _wake(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
 
 
-def _close_opened(opened: Opened[T]) -> None:
-    body, _ = opened
-    body.close()
+class _Opening(Generic[T]):
+    """An attempt to reconnect in a task of its own: a cancelled read leaves it going, for the next one."""
+
+    def __init__(self, reopen: Callable[[], Awaitable[AsyncOpened[T]]]) -> None:
+        self.opened: Future[AsyncOpened[T]] = Future()
+        self.done = anyio.Event()
+        self._reopen = reopen
+        self._scope = anyio.CancelScope()
+        self._event_loop = EventLoop.running()
+        self._event_loop.spawn(self._run)
+
+    def leave(self) -> None:
+        """Do not wait for it any more: end it, and close what it opens all the same."""
+        self._scope.cancel()
+        self.opened.add_done_callback(_close_opened)
+
+    def leave_soon(self) -> None:
+        """Have the event loop leave it. Any thread, and a finalizer, may do that."""
+        self._event_loop.call_soon(self.leave)
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                self.opened.set_result(await self._reopen())
+        except Exception as error:  # for whoever takes it
+            self.opened.set_exception(error)
+        finally:
+            self.opened.cancel()  # unless it is done
+            self.done.set()
+
+
+def _close_opened(opened: Future[AsyncOpened[T]]) -> None:
+    with contextlib.suppress(BaseException):  # it was not opened: nobody waits to be told why
+        opened.result()[0].close_soon()

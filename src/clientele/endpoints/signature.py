@@ -1,0 +1,369 @@
+"""From a function's signature to its plan: all that can be known about an endpoint before it is called.
+
+The plan is made once, when the function is decorated, and is immutable. Whatever is wrong with a declaration is said
+then, by a `TypeError` that names the function, the parameter and the cure. Only an annotation that names what does not
+exist yet (a forward reference) puts the plan off, to the first call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections import abc
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+from ..exceptions import type_name
+from ..headers import is_token
+from ..streaming.stream import AsyncStream, Stream
+from ..validation import base_type, class_of, field_names, is_written_as_object, metadata_of
+from .options import Options
+from .request import Parameter, PathTemplate, Place, serializer
+from .response import CompleteResult, StreamResult, declared_result
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    _signature = functools.partial(inspect.signature, annotation_format=annotationlib.Format.FORWARDREF)
+else:
+    _signature = inspect.signature
+
+INJECTED = ("result", "response")  # what the library fills, never the caller
+METHODS_WITHOUT_STREAM = ("HEAD", "OPTIONS")
+SYNC_ITERATORS = (Iterator, Iterable, Generator, Stream)
+ASYNC_ITERATORS = (abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator, AsyncStream)
+_METHODS_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+_BODIES = ("body", "body member")
+_TOKENS = ("headers", "cookies")
+_UNIQUE = ("path", "cookies", "body member")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The root of the markers. `alias` is the name that is sent, by default the parameter's own."""
+
+    alias: str | None = None
+    place: ClassVar[Place]
+
+    def __post_init__(self) -> None:
+        if self.alias is None:
+            return
+        shown = f"api.{type(self).__name__}({self.alias!r})"
+        if not isinstance(self.alias, str):
+            raise TypeError(f"{shown}: what is sent is named by a str")
+        if not self.alias or (self.place in _TOKENS and not is_token(self.alias)):
+            raise ValueError(f"{shown}: this name cannot be sent; write a token, as in api.Header('X-Request-Id')")
+
+
+class Path(Marker):
+    """Fills the path's placeholder of the parameter's name, or of another one: `Annotated[int, Path("user_id")]`."""
+
+    place: ClassVar[Place] = "path"
+
+
+class Query(Marker):
+    """A query parameter, named as the parameter or otherwise: `Annotated[int, Query("pageSize")]`.
+
+    A model, dataclass or typed dict gives one for each of its fields.
+    """
+
+    place: ClassVar[Place] = "query"
+
+
+class Header(Marker):
+    """A header. Without a name, the parameter's is taken, its underscores as hyphens: `x_request_id`.
+
+    `None` is left out, a list repeats the header; a model, dataclass or typed dict gives one for each of its fields.
+    """
+
+    place: ClassVar[Place] = "headers"
+
+
+class Cookie(Marker):
+    """A cookie of this request alone, beside those of the client; a redirect does not take it along.
+
+    `None` is left out; a model, dataclass or typed dict gives one for each of its fields.
+    """
+
+    place: ClassVar[Place] = "cookies"
+
+
+@dataclass(frozen=True, slots=True)
+class Body(Marker):
+    """The body; or, where there are several of them, a member of the JSON object that is the body.
+
+    Parameters:
+        alias: The member's name. Default: the parameter's own.
+        embed: Whether it is a member even by itself. Default `False`; one with an alias always is.
+
+    A member that is `None` is left out.
+    """
+
+    embed: bool = False
+    place: ClassVar[Place] = "body"
+
+
+_MARKERS_BY_NAME: dict[str, type[Marker]] = {"data": Body, "query": Query, "headers": Header}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known about a call before its arguments are: what is sent where, and what becomes of the response."""
+
+    name: str
+    method: str
+    path: PathTemplate
+    parameters: Sequence[Parameter]
+    result: CompleteResult | StreamResult
+    options: Options
+
+
+class UnresolvedAnnotation(TypeError):
+    """An annotation names something that does not exist, or not yet."""
+
+
+class Signature:
+    """The signature of a function that was decorated in `frame`, and the plan that follows from it."""
+
+    def __init__(self, function: Any, method: str, path: str, options: Options, frame: types.FrameType | None) -> None:
+        if not inspect.isfunction(function):
+            cure = "an endpoint's decorator goes directly on a def or async def, below @staticmethod or @classmethod"
+            raise TypeError(f"{function!r} is not a function; {cure}")
+        self._name = f"{function.__qualname__}()"
+        try:
+            self._path = PathTemplate(path)
+        except ValueError as error:
+            raise TypeError(f"{self._name}: {error}") from error
+        self.is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self._function = function
+        self._method = method
+        self._options = options
+        signature = _signature(function)
+        self._parameters = signature.parameters
+        self._positional_only = [name for name, each in self._parameters.items() if each.kind is each.POSITIONAL_ONLY]
+        given = [each for name, each in self._parameters.items() if name not in INJECTED]
+        self.as_called = signature.replace(parameters=given)
+        for complaint in self._complaints():
+            raise TypeError(f"{self._name}: {complaint}")
+        self._plan: Plan | None = None
+        self._scopes = _enclosing_scopes(function, frame)
+        with contextlib.suppress(UnresolvedAnnotation):  # the first call resolves it, or says what it cannot resolve
+            self.plan()
+
+    def plan(self) -> Plan:
+        """The plan: made at once if all annotations can be resolved, at the first call otherwise."""
+        scopes = self._scopes  # looked up before the plan, which another thread may be making
+        if self._plan is None:
+            namespace = {name: value for scope in reversed(scopes) for name, value in scope.f_locals.items()}
+            self._plan = self._make_plan(namespace)
+            self._scopes = ()  # frames keep everything in them alive
+        return self._plan
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        """The plan, and the value of each of the caller's parameters, defaults included."""
+        plan = self.plan()
+        try:
+            bound = self.as_called.bind(*args, **kwargs)
+        except TypeError as error:
+            parameters = self.as_called.replace(return_annotation=inspect.Signature.empty)
+            raise TypeError(f"{self._name} {error}; its parameters are {parameters}") from None
+        bound.apply_defaults()
+        return plan, bound.arguments
+
+    def run_body(self, arguments: Mapping[str, Any], result: Any, response: Any) -> Any:
+        """Run the function's body with the caller's arguments and what is injected."""
+        given = {**arguments, "result": result, "response": response}
+        keywords = {name: given[name] for name in self._parameters}
+        positional = [keywords.pop(name) for name in self._positional_only]
+        return self._function(*positional, **keywords)
+
+    def _complaints(self) -> Iterator[str]:
+        """What the path and the names and kinds of the parameters show to be wrong."""
+        if "result" not in self._parameters:
+            yield "it has no parameter 'result'; add one, annotated with the type of the answer: *, result: T"
+        elif self._parameters["result"].annotation is inspect.Parameter.empty:
+            yield "parameter 'result' has no annotation; annotate it with the type of the answer: *, result: T"
+        for name, parameter in self._parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                shown, cure = str(parameter).split(":")[0], "name each parameter, or take a mapping: query or headers"
+                yield f"parameter {shown!r} cannot be planned for; {cure}"
+            if name in INJECTED and name in self._path.names:
+                yield f"the path's placeholder {name!r} is the name of an injected parameter; give it another name"
+            if _is_marker(parameter.default):
+                marker = f"api.{getattr(parameter.default, '__name__', type(parameter.default).__name__)}"
+                yield f"parameter {name!r} has {marker} for a default; write {name}: Annotated[T, {marker}(...)]"
+        if self._options.streaming_response and self._method in METHODS_WITHOUT_STREAM:
+            cure = "declare the endpoint without streaming_response=True"
+            yield f"the answer to {self._method} requests is no stream; {cure}"
+
+    def _make_plan(self, namespace: Mapping[str, Any]) -> Plan:
+        sent = [
+            name
+            for index, name in enumerate(self.as_called.parameters)
+            if index > 0 or name not in ("self", "cls") or name in self._path.names  # a method's receiver is not sent
+        ]
+        annotations = self._annotations([*sent, "result"], namespace)
+        with contextlib.suppress(UnresolvedAnnotation):  # of the response, which need not be there at run time
+            annotations |= self._annotations(["response"], namespace)
+        for name in INJECTED:
+            if _has_marker(annotations.get(name)):
+                raise TypeError(f"{self._name}: parameter {name!r} is injected, never sent; leave its marker out")
+        with _errors_naming(self._name):
+            with _errors_naming("parameter 'result'"):
+                result = declared_result(self._result_type(annotations["result"]), self._options)
+            parameters = _parameters({name: annotations.get(name, Any) for name in sent}, self._path.names)
+            check_places(parameters, self._method, self._path.names)
+        return Plan(self._name, self._method, self._path, parameters, result, self._options)
+
+    def _annotations(self, names: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+        """The annotations of those of these parameters that have one, forward references resolved."""
+        annotations = {name: self._parameters[name].annotation for name in names if name in self._parameters}
+        annotations = {name: each for name, each in annotations.items() if each is not inspect.Parameter.empty}
+        holder = types.SimpleNamespace(__annotations__=annotations)
+        try:
+            return typing.get_type_hints(holder, self._function.__globals__, dict(namespace), include_extras=True)
+        except (NameError, AttributeError) as error:
+            cure = "import or define the name where the function is defined, and not under `if TYPE_CHECKING:`"
+            raise UnresolvedAnnotation(f"{self._name}: an annotation cannot be resolved: {error}; {cure}") from error
+        except SyntaxError as error:
+            raise TypeError(f"{self._name}: an annotation cannot be read: {error}") from error
+
+    def _result_type(self, annotation: Any) -> Any:
+        """The type that a complete response, or each event of a stream, is turned into."""
+        origin, arguments, shown = class_of(annotation), typing.get_args(base_type(annotation)), type_name(annotation)
+        iterator, others = ("AsyncIterator", SYNC_ITERATORS) if self.is_async else ("Iterator", ASYNC_ITERATORS)
+        if origin not in SYNC_ITERATORS + ASYNC_ITERATORS:
+            if self._options.streaming_response:
+                cure = f"declare {iterator}[T], T being the type of one event's data"
+                raise TypeError(
+                    f"{shown} is no iterator, but the endpoint is declared with streaming_response=True; {cure}"
+                )
+            return annotation
+        if not self._options.streaming_response:
+            cure = "streaming_response=True, or the result as list[T] if the answer comes all at once"
+            raise TypeError(f"{shown} is a stream; declare the endpoint with {cure}")
+        if origin in others:
+            kind = "an async def" if self.is_async else "a def"
+            raise TypeError(f"{shown} does not go with {kind}; declare {iterator}[T]")
+        if not arguments:
+            cure = f"declare {iterator}[str], or the type of the events' data"
+            raise TypeError(f"{shown} does not say what it yields; {cure}")
+        return arguments[0]
+
+
+def check_places(parameters: Sequence[Parameter], method: str, placeholders: Collection[str]) -> None:
+    """Refuse a placeholder that is not filled, or filled twice, and a body where there can be none."""
+    taken = [(parameter.place, parameter.sent_name) for parameter in parameters]
+    for name in sorted(set(placeholders).difference(sent_name for place, sent_name in taken if place == "path")):
+        cure = "add a parameter of that name, or correct the path"
+        raise TypeError(f"no parameter fills the path's placeholder {name!r}; {cure}")
+    for parameter, (place, sent_name) in zip(parameters, taken, strict=True):
+        name = f"parameter {parameter.name!r}"
+        if place == "path" and sent_name not in placeholders:
+            raise TypeError(f"{name}: the path has no placeholder {sent_name!r} for it to fill")
+        if place in _UNIQUE and taken.count((place, sent_name)) > 1:
+            raise TypeError(f"{name}: another one is the {sent_name!r} of the {place}, too; give each its own name")
+        if place in _BODIES and method in _METHODS_WITHOUT_BODY:
+            cure = "send it as query, or declare the endpoint with post, put or patch"
+            raise TypeError(f"{name} is a body, which {method} requests do not have; {cure}")
+
+
+def _parameters(annotations: Mapping[str, Any], placeholders: Collection[str]) -> list[Parameter]:
+    parameters = {}
+    for name, annotation in annotations.items():
+        with _errors_naming(f"parameter {name!r}"):
+            parameters[name] = _parameter(name, annotation, placeholders)
+    bodies = [parameter for parameter in parameters.values() if parameter.place in _BODIES]
+    for parameter in bodies if len(bodies) > 1 else ():
+        with _errors_naming(f"parameter {parameter.name!r}"):
+            write = serializer(annotations[parameter.name])
+            parameters[parameter.name] = replace(parameter, place="body member", serialize=write)
+    return [*parameters.values()]
+
+
+def _parameter(name: str, annotation: Any, placeholders: Collection[str]) -> Parameter:
+    marker = _marker_of(annotation)
+    is_marked = marker is not None
+    marker = marker or (Path() if name in placeholders else _MARKERS_BY_NAME.get(name, Query)())
+    place = marker.place
+    if not is_marked and name in ("query", "headers") and place != "path":
+        return Parameter(name, place, name, serializer(annotation), is_mapping=True)
+    sent_name = marker.alias or (name.replace("_", "-") if place == "headers" else name)
+    if place in _TOKENS and not is_token(sent_name):
+        raise TypeError(f"{sent_name!r} cannot be sent as a name; give it one, as in api.Header('X-Request-Id')")
+    is_member = isinstance(marker, Body) and (marker.embed or marker.alias is not None)
+    serialize = serializer(annotation, to_json=place == "body" and not is_member)
+    if place == "body":
+        return Parameter(name, "body member" if is_member else "body", sent_name, serialize)
+    is_mapping = is_written_as_object(_without_markers(annotation) if is_marked else annotation)
+    if is_mapping and (not is_marked or marker.alias is not None or place == "path"):
+        raise TypeError(
+            f"{type_name(annotation)} is no single value for a {place}; name the parameter 'data' to send it as "
+            "the body, or mark it Annotated[..., api.Query()] to send its fields as query parameters"
+        )
+    # Aliases and the keys of mappings say themselves what they are.
+    hyphenated = field_names(annotation) if is_mapping and place == "headers" else ()
+    return Parameter(name, place, sent_name, serialize, is_mapping, hyphenated)
+
+
+def _marker_of(annotation: Any) -> Marker | None:
+    if _is_marker(annotation):
+        raise TypeError("a marker is no type; write Annotated[T, marker]")
+    metadata = metadata_of(annotation)
+    for each in metadata:
+        if type(each).__module__.startswith("fastapi."):
+            raise TypeError(f"{type(each).__name__} is FastAPI's own; write api.{type(each).__name__}()")
+    found = [each for each in metadata if _is_marker(each)]
+    if len(found) > 1:
+        raise TypeError(f"{type_name(annotation)} names more than one place; leave one of them")
+    if not found and _has_marker(annotation):
+        raise TypeError(f"{type_name(annotation)} has its marker within; put Annotated[..., marker] around it all")
+    for each in found:
+        if isinstance(each, type):
+            raise TypeError(f"api.{each.__name__} is not called; write api.{each.__name__}()")
+    return found[0] if found else None
+
+
+def _without_markers(annotation: Any) -> Any:
+    others = [each for each in metadata_of(annotation) if not _is_marker(each)]
+    base = base_type(annotation)
+    return Annotated[(base, *others)] if others else base
+
+
+def _is_marker(value: Any) -> bool:
+    """Whether it is a marker, or the class of one that somebody forgot to call."""
+    return isinstance(value, Marker) or (isinstance(value, type) and issubclass(value, Marker))
+
+
+def _has_marker(annotation: Any, seen: tuple[Any, ...] = ()) -> bool:
+    """Whether there is a marker on the annotation or anywhere within; `seen` is what it is within, or it itself."""
+    if annotation in seen:
+        return False
+    parts = typing.get_args(base_type(annotation))
+    on_it = any(map(_is_marker, metadata_of(annotation)))
+    return on_it or any(_has_marker(part, (*seen, annotation)) for part in parts)
+
+
+@contextlib.contextmanager
+def _errors_naming(name: str) -> Generator[None]:
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from error
+
+
+def _enclosing_scopes(function: types.FunctionType, frame: types.FrameType | None) -> Sequence[types.FrameType]:
+    """The running functions and class bodies that the function is defined in, innermost first."""
+    scopes = []
+    while frame is not None and "." in function.__qualname__:
+        is_enclosing = function.__qualname__.startswith(f"{frame.f_code.co_qualname}.")
+        if is_enclosing and frame.f_globals is function.__globals__:
+            scopes.append(frame)
+        frame = frame.f_back
+    return scopes

@@ -1,0 +1,40 @@
+"""What may be shown, in messages and logs: URLs without credentials, and cut and escaped texts from elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+
+_EXCERPT_LENGTH = 500  # characters
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_NAME = re.compile(
+    r"(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|keyid|key_id|oauth|otp|passcode"
+    r"|passphrase|passwd|password|samlresponse|secret|session|sessionid|session_id|signature|token)s?$"
+    r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
+)
+_USER_INFORMATION = re.compile(r"//[^/@\s]*@")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the name of a query parameter or header says that its value is a secret."""
+    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
+
+
+def printable_url(url: httpx2.URL) -> str:
+    """A URL as it may be shown: no user information, no fragment, no query values that look like secrets."""
+    items = url.params.multi_items()
+    shown = [
+        (name, "REDACTED" if is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
+    ]
+    if shown != items:
+        url = url.copy_with(params=shown)
+    return str(url.copy_with(userinfo=b"", fragment=None))
+
+
+def excerpt(text: str) -> str:
+    """A text from elsewhere, cut to a sane length, its control characters escaped."""
+    shown = _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text[:_EXCERPT_LENGTH].strip())
+    rest = len(text) - _EXCERPT_LENGTH
+    return f"{shown}… ({rest} more characters)" if rest > 0 else shown

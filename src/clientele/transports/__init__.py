@@ -1,1 +1,0 @@
-"""Transports of our own for httpx2's transport interface."""

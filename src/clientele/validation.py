@@ -1,0 +1,238 @@
+"""Annotations and the Pydantic adapters made of them when an endpoint is declared; checks of what users hand in."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+
+from .exceptions import type_name
+
+T = TypeVar("T")
+Decode = Callable[[bytes], Any]
+
+
+def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    """The adapter for an annotation; a `TypeError` where Pydantic can make nothing of it."""
+    if isinstance(annotation, str):
+        raise TypeError(f"{annotation!r} is the name of a type; pass the type itself")
+    try:
+        return pydantic.TypeAdapter(annotation)
+    except pydantic.PydanticUserError as error:
+        reason = str(error.message).partition(". ")[0].partition("\n")[0]
+        cure = "declare a model, a dataclass, or another type that it takes"
+        raise TypeError(f"Pydantic cannot handle {type_name(annotation)} ({reason}); {cure}") from error
+
+
+def base_type(annotation: Any) -> Any:
+    """The type under type aliases, `Annotated` and `NewType`."""
+    *_, base = _layers(annotation)
+    return base
+
+
+def class_of(annotation: Any) -> Any:
+    """The class under all that `base_type` looks under, and without its type arguments."""
+    base = base_type(annotation)
+    return typing.get_origin(base) or base
+
+
+def is_subclass(annotation: Any, *classes: Any) -> bool:
+    """Whether the annotation is one of these classes, or a class below them, with type arguments or without."""
+    origin = class_of(annotation)
+    return isinstance(origin, type) and issubclass(origin, classes)
+
+
+def metadata_of(annotation: Any) -> list[Any]:
+    """All that is annotated to the type under the annotation, the innermost first."""
+    annotated = [layer.__metadata__ for layer in _layers(annotation) if typing.get_origin(layer) is Annotated]
+    return [each for metadata in reversed(annotated) for each in metadata]
+
+
+def _layers(annotation: Any) -> Iterator[Any]:
+    """The annotation, the type that it is an alias or annotation of, and so on down to its base type."""
+    while True:
+        yield annotation
+        if typing.get_origin(annotation) is Annotated:
+            annotation = annotation.__origin__
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif hasattr(typing.get_origin(annotation), "__value__"):  # a generic alias of a `type` statement
+            annotation = annotation.__origin__.__value__[typing.get_args(annotation)]
+        elif hasattr(annotation, "__value__"):  # an alias of a `type` statement
+            annotation = annotation.__value__
+        else:
+            return
+
+
+def accepts_none(annotation: Any) -> bool:
+    """Whether `None` is one of the annotation's types."""
+    annotation = base_type(annotation)
+    return annotation in (None, types.NoneType, Any, object) or any(map(accepts_none, union_members(annotation)))
+
+
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, nothing for any other type."""
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return typing.get_args(annotation) if is_union else ()
+
+
+def members_of(annotation: Any) -> list[Any]:
+    """The types that a union is made of, those of unions within it too; any other type by itself."""
+    base = base_type(annotation)
+    return [each for member in union_members(base) for each in members_of(member)] or [base]
+
+
+def without(annotation: Any, kind: type) -> Any:
+    """A union without those of its members that are of this class; any other type as it is."""
+    members = union_members(base_type(annotation))
+    others = tuple(member for member in members if class_of(member) is not kind)
+    return typing.Union[others] if 0 < len(others) < len(members) else annotation  # noqa: UP007
+
+
+def covers(annotation: Any, part: Any) -> bool:
+    """Whether every value of the type `part` is one of the type `annotation`, as far as their classes can tell."""
+    members = members_of(annotation)
+    return all(each in members or any(_covers(member, each) for member in members) for each in members_of(part))
+
+
+def _covers(member: Any, part: Any) -> bool:
+    kind, arguments = class_of(member), typing.get_args(part)
+    if member in (Any, object) or (accepts_none(member) and accepts_none(part)):
+        return True
+    if class_of(part) is kind is Literal:
+        return set(arguments) <= set(typing.get_args(member))
+    if class_of(part) is Literal:
+        return all(_covers(member, type(each)) for each in arguments)
+    try:
+        is_kind = class_of(part) is kind or (class_of(part), kind) == (int, float) or issubclass(class_of(part), kind)
+    except TypeError:  # one of them is no class, or one that does not take the question: a typed dict, a protocol
+        return False
+    return is_kind and (not arguments or typing.get_args(member) in ((), arguments))  # no arguments: all are Any
+
+
+def is_written_as_object(annotation: Any) -> bool:
+    """Whether it is a model, dataclass, typed dict or mapping whose values are written as JSON objects."""
+    if not _has_fields(annotation):
+        return False
+    try:
+        schema = type_adapter(annotation).json_schema(mode="serialization")
+    except pydantic.PydanticUserError:  # there are types that can be written and have no schema
+        return False
+
+    def is_object(each: dict[str, Any]) -> bool:
+        each = schema["$defs"][each["$ref"].removeprefix("#/$defs/")] if "$ref" in each else each
+        return each.get("type") == "object" or any(map(is_object, each.get("anyOf", ())))
+
+    return is_object(schema)
+
+
+def _has_fields(annotation: Any) -> bool:
+    """Whether it is a class of values with fields or keys, and nothing (a serializer, say) is annotated to it."""
+    if typing.get_origin(annotation) is Annotated:
+        return False
+    if members := union_members(base_type(annotation)):
+        return any(map(_has_fields, members))
+    return is_subclass(annotation, Mapping) or _fields(annotation) is not None
+
+
+def field_names(annotation: Any) -> set[str]:
+    """The names of the fields that models, dataclasses and typed dicts among its types have in Python."""
+    return {name for member in members_of(annotation) for name in _fields(member) or ()}
+
+
+def _fields(annotation: Any) -> Iterable[str] | None:
+    kind = class_of(annotation)
+    if is_subclass(kind, pydantic.BaseModel):
+        return kind.model_fields  # type: ignore[no-any-return]
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    is_typed_dict = hasattr(kind, "__required_keys__")  # typing's, or typing_extensions'
+    return kind.__required_keys__ | kind.__optional_keys__ if is_typed_dict else None
+
+
+def json_decoder(annotation: Any) -> Decode:
+    """JSON in bytes, parsed and validated in one step; undecodable bytes are replaced where that failed."""
+    validate_json = type_adapter(annotation).validate_json
+
+    def decode(data: bytes) -> Any:
+        try:
+            return validate_json(data)
+        except pydantic.ValidationError:
+            text = data.decode("utf-8", "replace")
+            if "\ufffd" not in text:
+                raise
+        return validate_json(text)
+
+    return decode
+
+
+def data_decoder(annotation: Any) -> Decode:
+    """An event's data in bytes: as text where that is asked for, as JSON otherwise."""
+    base = base_type(annotation)
+    if base is bytes:
+        raise TypeError("the data of an event is text or JSON; declare str, or the type of the JSON")
+    if base is not str:
+        return json_decoder(annotation)
+    from_text = str if annotation is str else type_adapter(annotation).validate_python
+    return lambda data: from_text(data.decode("utf-8", "replace"))
+
+
+def parser_decoder(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A parser of the user's own. Its `ValueError` says that the input is wrong, as in a Pydantic validator."""
+
+    def decode(value: Any) -> Any:
+        try:
+            return not_awaitable("response_parser", parse(value))
+        except pydantic.ValidationError:
+            raise
+        except ValueError as error:
+            raise validation_error(error, value) from error
+
+    return decode
+
+
+def validation_error(error: ValueError, value: Any) -> pydantic.ValidationError:
+    """What Pydantic makes of a `ValueError` about a value."""
+    details: Any = {"type": "value_error", "input": value, "ctx": {"error": error}}
+    return pydantic.ValidationError.from_exception_data("value", [details])
+
+
+def check_function(name: str, value: object, kind: str) -> None:
+    """Refuse what is not a plain function that takes one argument; `kind` says in words what the value may be."""
+    if not callable(value):
+        raise TypeError(f"{name} is {value!r}; it is {kind}")
+    functions = (value, getattr(type(value), "__call__", None))  # noqa: B004
+    if any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions):
+        raise TypeError(f"{name} is an async function; nothing awaits it, so pass a plain function")
+    if refusal := refusal_of_one_argument(value):
+        raise TypeError(f"{name} is called with one argument, and {value!r} does not take it: {refusal}")
+
+
+def refusal_of_one_argument(function: Callable[..., Any]) -> str | None:
+    """Why a function cannot be called with one argument; `None` if it can, or does not tell its signature."""
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # built-in ones do not tell
+        pass
+    return None
+
+
+def not_awaitable(name: str, value: T) -> T:
+    """What a function of the user's returned, if it is not a coroutine, which nothing would await."""
+    if isinstance(value, types.CoroutineType):
+        value.close()
+        raise TypeError(f"{name} returned a coroutine, which nothing awaits; pass a plain function")
+    return value
+
+
+def is_number(value: object, *kinds: type) -> bool:
+    """Whether it is a number of one of these kinds, above 0 and finite."""
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf  # type: ignore[operator]

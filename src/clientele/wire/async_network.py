@@ -1,0 +1,332 @@
+"""Sockets of asyncio, uvloop and trio; the asynchronous side of `network.py`.
+
+asyncio parses where it receives: a `BufferedProtocol` reads into one buffer for all connections of a loop, and the
+`reader` takes the bytes before any task is woken. (asyncio's own streams allocate a buffer for each read. That costs
+more than the parsing: the buffer is so large that the system maps and unmaps it each time.) trio's sockets are read
+when somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import anyio
+import httpcore2
+
+from ..event_loop import BUFFER_SIZE, EventLoop
+from .network import (
+    ATTEMPT_DELAY,
+    CLOSED,
+    KEEPALIVE_OPTIONS,
+    READ_SIZE,
+    Address,
+    NotSent,
+    Target,
+    all_of,
+    connect_errors,
+    in_turns,
+    numeric,
+    read_for,
+    set_options,
+    socket_info,
+)
+
+
+class _AsyncStream(httpcore2.AsyncNetworkStream):
+    _event_loop: EventLoop
+    _unread = b""
+
+    def unread(self, data: bytes) -> None:
+        self._unread = data + self._unread
+
+    def abort(self) -> None:
+        """Let go of the socket, from the loop's thread. A task that waits for it is woken."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        self.abort()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call this in the loop's thread. Any thread, and a finalizer, may ask for it."""
+        self._event_loop.call_soon(function)
+
+
+class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
+    """A socket in the hands of asyncio, or uvloop."""
+
+    reader: Any = None
+
+    def __init__(self, connection: socket.socket, event_loop: EventLoop) -> None:
+        self._socket = connection
+        self._event_loop = event_loop
+        self._loop = asyncio.get_running_loop()
+        self._buffer = event_loop.buffer
+        self._transport: Any = None
+        self._reading: asyncio.Future[None] | None = None  # of who waits for bytes
+        self._writing: asyncio.Future[None] | None = None  # of who waits until bytes have been sent
+        self._is_reading_paused = False
+        self._is_writing_paused = False
+        self._has_ended = False
+
+    @classmethod
+    async def open(cls, connection: socket.socket, event_loop: EventLoop) -> _AsyncioStream:
+        """Put a connected socket into the loop's hands."""
+        stream = cls(connection, event_loop)
+        try:
+            await stream._loop.create_connection(lambda: stream, sock=connection)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    def receive(self, timeout: float | None) -> asyncio.Future[None]:
+        """Wait until the reader has something to go on with. This is a future, which costs less than a coroutine."""
+        if self._reading is not None and not self._reading.done():
+            raise RuntimeError("another task is reading from this connection")
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
+        self._reading = self._wait(timeout, httpcore2.ReadTimeout)
+        return self._reading
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._unread:
+            if not self.reader.is_ready:
+                await self.receive(timeout)
+            self._unread = self.reader.take()
+            if not self._unread and self.reader.error is not None:
+                raise self.reader.error
+        data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        view = memoryview(buffer)
+        while view:
+            if self._has_ended or self._transport.is_closing():
+                raise (NotSent if len(view) == len(buffer) else httpcore2.WriteError)(CLOSED)
+            self._transport.write(view[:BUFFER_SIZE])
+            if len(view) == len(buffer) and self._transport.is_closing():  # it failed at once
+                raise NotSent(CLOSED)
+            view = view[BUFFER_SIZE:]
+            if self._is_writing_paused:
+                self._writing = self._wait(timeout, httpcore2.WriteTimeout)
+                await self._writing
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _AsyncioStream:
+        with connect_errors(), anyio.fail_after(timeout):
+            transport = await self._loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
+        if transport is None:
+            raise httpcore2.ConnectError("the server ended the connection")
+        self.connection_made(transport)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "ssl_object":
+            return self._transport.get_extra_info("ssl_object")
+        return socket_info(self._socket, info)
+
+    def abort(self) -> None:
+        if self._event_loop.process != os.getpid():
+            return
+        if self._transport is None or self._loop.is_closed():
+            self._socket.close()
+        else:
+            with contextlib.suppress(OSError):  # it is gone already
+                self._socket.shutdown(socket.SHUT_RDWR)  # at once: the loop closes it in its next round
+            self._transport.abort()
+            self._end(httpcore2.ReadError(CLOSED))
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(0)  # so that the write timeout sees whatever has not been sent
+        transport.pause_reading()  # until there is a reader
+        self._is_reading_paused = True
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by the loop before it reads; the bytes are taken out of the buffer before any others come."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        reader = self.reader
+        reader.receive(self._buffer[:nbytes])
+        reading = self._reading
+        if reading is not None and reader.is_ready:
+            self._reading = None
+            if not reading.done():
+                reading.set_result(None)
+        if reader.size > BUFFER_SIZE and not self._is_reading_paused and not self._transport.is_closing():
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(None if exc is None else httpcore2.ReadError(str(exc) or type(exc).__name__))
+
+    def pause_writing(self) -> None:
+        self._is_writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_writing_paused = False
+        if self._writing is not None and not self._writing.done():
+            self._writing.set_result(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if self.reader is not None:
+            self.reader.receive_end() if error is None else self.reader.fail(error)
+        for waiting in (self._reading, self._writing):
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+    def _wait(self, timeout: float | None, error: type[Exception]) -> asyncio.Future[None]:
+        waiting = self._loop.create_future()
+        if timeout is not None:
+            timer = self._loop.call_later(timeout, _time_out, waiting, error)
+            waiting.add_done_callback(lambda _: timer.cancel())
+        return waiting
+
+
+class _TrioStream(_AsyncStream):
+    """A socket in the hands of trio, over httpcore2's own stream."""
+
+    reader: Any
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream, event_loop: EventLoop) -> None:
+        self._stream = stream
+        self._socket = stream.get_extra_info("socket")
+        self._event_loop = event_loop
+        self._is_reading = False
+
+    async def receive(self, timeout: float | None) -> None:
+        if self._is_reading:
+            raise RuntimeError("another task is reading from this connection")
+        self._is_reading = True
+        try:
+            await read_for(self, timeout)
+        finally:
+            self._is_reading = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unread:
+            data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
+            return data
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        view = memoryview(buffer)
+        for start in range(0, len(view), READ_SIZE):
+            await self._stream.write(bytes(view[start : start + READ_SIZE]), timeout)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _TrioStream:
+        self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def abort(self) -> None:
+        if self._event_loop.process == os.getpid():
+            self._socket.close()
+
+
+async def aconnect(target: Target, timeout: float | None) -> _AsyncioStream | _TrioStream:
+    """Connect, for an asynchronous call; the twin of `connect`."""
+    event_loop = EventLoop.running()
+    if event_loop.is_trio:
+        return await _connect_in_trio(target, timeout, event_loop)
+    loop = asyncio.get_running_loop()
+    with connect_errors(), anyio.fail_after(timeout):
+        addresses: Sequence[Address] = [(socket.AF_UNIX, target.path)]
+        if target.path is None:
+            found = numeric(target) or await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            addresses = in_turns(found)
+        return await _AsyncioStream.open(await _first_connected(target, addresses, loop), event_loop)
+
+
+async def _connect_in_trio(target: Target, timeout: float | None, event_loop: EventLoop) -> _TrioStream:
+    backend = httpcore2.TrioBackend()
+    options = target.socket_options or ()
+    try:
+        if target.path is not None:
+            opened = await backend.connect_unix_socket(target.path, timeout, options)
+        else:
+            opened = await backend.connect_tcp(target.host, target.port, timeout, target.local_address, options)
+    except (httpcore2.ConnectError, UnicodeError) as error:
+        raise httpcore2.ConnectError(str(all_of(list(_causes(error))))) from error
+    if target.path is None and target.socket_options is None:
+        with contextlib.suppress(OSError):
+            set_options(opened.get_extra_info("socket"), KEEPALIVE_OPTIONS)
+    return _TrioStream(opened, event_loop)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What is at the bottom of trio's exceptions."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _causes(each)
+    elif error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+    else:
+        yield error
+
+
+async def _first_connected(
+    target: Target, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop
+) -> socket.socket:
+    waiting = deque(addresses)
+    errors: list[OSError] = []
+    connecting: set[asyncio.Task[socket.socket]] = set()
+    try:
+        while waiting or connecting:
+            if waiting:
+                connecting.add(loop.create_task(_aconnected(target, *waiting.popleft(), loop)))
+            delay = ATTEMPT_DELAY if waiting else None
+            done, _ = await asyncio.wait(connecting, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in done:
+                connecting.discard(attempt)
+                try:
+                    return attempt.result()
+                except OSError as error:
+                    errors.append(error)
+    finally:
+        for attempt in connecting:
+            attempt.cancel()
+            attempt.add_done_callback(_close_result)
+    raise all_of(errors)
+
+
+async def _aconnected(target: Target, family: int, address: Any, loop: asyncio.AbstractEventLoop) -> socket.socket:
+    connection = target.open_socket(family)
+    try:
+        await loop.sock_connect(connection, address)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, os.strerror(error.errno)) from error  # without asyncio's own words
+        raise
+    return connection
+
+
+def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
+
+
+def _time_out(waiting: asyncio.Future[None], timeout: type[Exception]) -> None:
+    if not waiting.done():
+        waiting.set_exception(timeout("timed out"))

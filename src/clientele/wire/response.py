@@ -1,0 +1,124 @@
+"""The responses of the wire: httpx2's, but that the content codings are ours, and that the body can be read directly.
+
+httpx2 reads a body through a generator of its client's around one of its response's. They cost more than the reading,
+and a read that is cancelled ends them. `direct_body` passes them by, where nobody else stands around the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from .content_coding import ContentDecoder, content_decoder
+from .exchange import AsyncResponseBody, ResponseBody
+
+_BY_CLIENT = 2  # how often the stream is set of a response that comes straight from the wire: here, and by the client
+
+
+class WireResponse(httpx2.Response):
+    """A response whose content `content_coding.py` decodes.
+
+    Parameters:
+        status_code: The status code.
+        **response: What `httpx2.Response` takes.
+    """
+
+    def __init__(self, status_code: int, **response: Any) -> None:
+        self._streams_set = 0
+        super().__init__(status_code, **response)
+        self._wire_body = self.stream if isinstance(self.stream, ResponseBody | AsyncResponseBody) else None
+
+    @classmethod
+    def of(cls, response: httpx2.Response) -> httpx2.Response:
+        """The same response, with its content decoded here if it is not decoded yet."""
+        is_ours = isinstance(response, cls) or response.is_stream_consumed
+        if is_ours or "Content-Encoding" not in response.headers:
+            return response
+        return cls(
+            response.status_code,
+            headers=response.headers,
+            stream=response.stream,
+            request=response.request,
+            extensions=response.extensions,
+            history=response.history,
+            default_encoding=response.default_encoding,
+        )
+
+    @property
+    def stream(self) -> httpx2.SyncByteStream | httpx2.AsyncByteStream:
+        """The body, as it was sent."""
+        return self._current_stream
+
+    @stream.setter
+    def stream(self, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> None:
+        self._current_stream = stream
+        self._streams_set += 1
+
+    @property
+    def direct_body(self) -> ResponseBody | AsyncResponseBody | None:
+        """The body itself, if nobody but httpx2's client has put something around it."""
+        return self._wire_body if self._streams_set <= _BY_CLIENT else None
+
+    @property
+    def num_bytes_downloaded(self) -> int:
+        """How many bytes of the body have been read, as they were sent."""
+        return super().num_bytes_downloaded if self._wire_body is None else self._wire_body.size
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The content, decoded."""
+        decoded = self._decoded()
+        return super().iter_bytes(chunk_size) if decoded is None else decoded.iter_raw(chunk_size)
+
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+        """The content, decoded; the twin of `iter_bytes`."""
+        decoded = self._decoded()
+        return super().aiter_bytes(chunk_size) if decoded is None else decoded.aiter_raw(chunk_size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_current_stream", "_streams_set", "_wire_body")
+        return {name: value for name, value in super().__getstate__().items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._streams_set, self._wire_body = 0, None
+        super().__setstate__(state)
+
+    def _decoded(self) -> httpx2.Response | None:
+        """A response whose body is the content of this one; `None` where that needs no decoding."""
+        if self.is_stream_consumed:
+            return None
+        decoder = content_decoder(self.headers.get_list("Content-Encoding"))
+        return None if decoder is None else httpx2.Response(200, stream=_Content(self, decoder), request=self.request)
+
+
+class _Content(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """The content of a response."""
+
+    def __init__(self, response: httpx2.Response, decoder: ContentDecoder) -> None:
+        self._response = response
+        self._decoder = decoder
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._response.iter_raw():
+            yield from self._decode(data)
+        self._decoder.end()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(self._response.aiter_raw()) as raw:
+            async for data in raw:
+                for decoded in self._decode(data):
+                    yield decoded
+        self._decoder.end()
+
+    def close(self) -> None:
+        self._response.close()
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        self._decoder.receive(data)
+        while decoded := self._decoder.read():
+            yield decoded

@@ -1,0 +1,311 @@
+"""httpx2 transports of our own.
+
+`WireTransport` serves synchronous calls from any thread. `AsyncWireTransport` serves asyncio, uvloop and trio, with
+separate connections for each event loop, which are closed when the loop shuts down. Neither needs to be closed:
+connections that nobody holds any more are closed. After a fork the child opens its own connections.
+
+Both sides share the steps of a request (`steps.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import anyio
+import httpcore2
+import httpx2
+
+from ..event_loop import PerLoop
+from .connections import Connections, Interrupt
+from .errors import httpx2_errors
+from .exchange import AsyncResponseBody, Exchange, ResponseBody
+from .network import NotSent, SocketOption, Target, connect
+from .response import WireResponse
+from .steps import run, traced
+from .tls import OfferingContext
+
+CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
+ProxyTypes: TypeAlias = str | httpx2.URL | httpx2.Proxy
+Origin: TypeAlias = tuple[bytes, bytes, int]
+
+DEFAULT_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+"""httpx2's own default."""
+
+INTERRUPT = "clientele.interrupt"
+"""The extension of a request that may be given up from another thread: an `Interrupt`."""
+
+_PORTS = {b"http": 80, b"ws": 80, b"https": 443, b"wss": 443}
+_OVER_TLS = (b"https", b"wss")
+
+
+class _Wire:
+    """What both transports share."""
+
+    _body_class: Any
+    _connect_to: Any  # a target, within a timeout
+    _sleep: Any
+
+    def __init__(
+        self,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: CertTypes | None = None,
+        trust_env: bool = True,
+        limits: httpx2.Limits = DEFAULT_LIMITS,
+        proxy: ProxyTypes | None = None,
+        uds: str | None = None,
+        local_address: str | None = None,
+        retries: int = 0,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> None:
+        context = httpx2.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
+        self._ssl_context = OfferingContext(context, ["http/1.1"])
+        self._limits = limits
+        self._uds = uds
+        self._local_address = local_address
+        self._retries = retries
+        self._socket_options = None if socket_options is None else tuple(socket_options)
+        self._proxy = httpx2.Proxy(proxy) if isinstance(proxy, str | httpx2.URL) else proxy
+        self._proxy_headers: list[tuple[bytes, bytes]] = []
+        if self._proxy is not None:
+            if self._proxy.url.scheme != "http":
+                raise ValueError(
+                    f"the wire speaks to http proxies, not to {self._proxy.url.scheme}; use httpx2.HTTPTransport"
+                )
+            self._proxy_headers += self._proxy.headers.raw
+            if self._proxy.raw_auth is not None:
+                credentials = base64.b64encode(b":".join(self._proxy.raw_auth))
+                self._proxy_headers.insert(0, (b"Proxy-Authorization", b"Basic " + credentials))
+
+    async def _handle(self, request: httpx2.Request, connections: Connections) -> httpx2.Response:
+        origin = _origin_of(request)
+        exchange = self._exchange(request, origin)
+        interrupt: Interrupt | None = request.extensions.get(INTERRUPT)
+        with httpx2_errors():
+            ticket = await connections.acquire(origin, exchange.timeouts.get("pool"), interrupt)
+            while True:
+                stream = ticket.connection
+                is_used_again = stream is not None
+                if stream is None:
+                    try:
+                        stream = await self._connect(request, origin, exchange)
+                    except BaseException:
+                        connections.withdraw(ticket)
+                        raise
+                    connections.do(connections.pool.opened, stream)
+                if interrupt is not None:
+                    interrupt.watch(stream.abort)
+                try:
+                    reader = await exchange.send(stream, is_used_again=is_used_again)
+                    break
+                except BaseException as error:
+                    stream.abort()
+                    if is_used_again and isinstance(error, NotSent):  # the server cannot have seen any of it
+                        connections.do(connections.pool.replace, ticket)
+                        continue
+                    release = functools.partial(connections.release, stream, origin, is_reusable=False)
+                    await traced(exchange.trace, "http11.response_closed", {}, release)
+                    raise
+        body = self._body_class(stream, reader, exchange, functools.partial(connections.release, stream, origin))
+        if interrupt is not None:
+            interrupt.watch(body.let_go)
+        http_version, status, reason, headers = reader.take_head()
+        if reader.is_upgraded:
+            stream.unread(reader.take())
+        extensions = {"http_version": http_version, "reason_phrase": reason, "network_stream": stream}
+        return WireResponse(status, headers=headers, stream=body, extensions=extensions)
+
+    def _exchange(self, request: httpx2.Request, origin: Origin) -> Exchange:
+        """A request as it is sent over a connection for its origin."""
+        extensions, url = request.extensions, request.url
+        target, headers = extensions.get("target", url.raw_path), request.headers.raw
+        if self._proxy is not None and origin[0] == b"http":
+            own = {name.lower() for name, _ in headers}
+            headers = [field for field in self._proxy_headers if field[0].lower() not in own] + headers
+            if target.startswith(b"/"):
+                target = b"http://" + url.netloc + target
+        method, timeouts, trace = request.method.encode("ascii"), extensions.get("timeout", {}), extensions.get("trace")
+        info = {}
+        if trace is not None:
+            traced_url = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+            info["request"] = httpcore2.Request(
+                method, traced_url, headers=headers, content=request.stream, extensions=extensions
+            )
+        return Exchange(method, target, headers, request.stream, timeouts, trace, info)
+
+    async def _connect(self, request: httpx2.Request, origin: Origin, exchange: Exchange) -> Any:
+        _, host, port = origin
+        if self._proxy is not None:
+            host, port = self._proxy.url.raw_host, self._proxy.url.port or 80
+        target = Target(host.decode("ascii"), port, self._uds, self._local_address, self._socket_options)
+        info = target.info(exchange.timeouts.get("connect"))
+        for number in range(self._retries + 1):
+            try:
+                return await self._connect_once(request, origin, exchange, target, info)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if number == self._retries:
+                    raise
+                delay = 0.0 if number == 0 else 2.0 ** (number - 2)
+                await traced(exchange.trace, "connection.retry", info, functools.partial(self._sleep, delay))
+        raise AssertionError("the last attempt either connects or raises")
+
+    async def _connect_once(
+        self, request: httpx2.Request, origin: Origin, exchange: Exchange, target: Target, info: dict[str, Any]
+    ) -> Any:
+        scheme, host, _ = origin
+        timeout = exchange.timeouts.get("connect")
+        name = "connection.connect_tcp" if self._uds is None else "connection.connect_unix_socket"
+        interrupt: Interrupt | None = request.extensions.get(INTERRUPT)
+        options = () if interrupt is None else (interrupt.is_set,)
+        stream = await traced(exchange.trace, name, info, lambda: self._connect_to(target, timeout, *options))
+        if interrupt is not None:
+            interrupt.watch(stream.abort)
+        try:
+            needs_tunnel = self._proxy is not None and scheme != b"http"
+            if needs_tunnel:
+                await self._open_tunnel(stream, origin, exchange)
+            if scheme in _OVER_TLS:
+                server_hostname = request.extensions.get("sni_hostname") or host.decode("ascii")
+                tls = {"ssl_context": self._ssl_context, "server_hostname": server_hostname, "timeout": timeout}
+                name = "proxy.start_tls" if needs_tunnel else "connection.start_tls"
+                await traced(exchange.trace, name, tls, lambda: stream.start_tls(**tls))
+                protocol = stream.get_extra_info("ssl_object").selected_alpn_protocol()
+                if protocol not in (None, "http/1.1"):
+                    what = f"the server insists on {protocol!r}, but this transport speaks HTTP/1.1 only"
+                    raise httpcore2.ConnectError(what)  # noqa: TRY301
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    async def _open_tunnel(self, stream: Any, origin: Origin, exchange: Exchange) -> None:
+        """Ask the proxy for a tunnel to the origin (RFC 9110, section 9.3.6)."""
+        _, host, port = origin
+        target = b"%b:%d" % (b"[%b]" % host if b":" in host else host, port)
+        own = {name.lower() for name, _ in self._proxy_headers}
+        headers = [field for field in ((b"Host", target), (b"Accept", b"*/*")) if field[0].lower() not in own]
+        nothing = httpx2.ByteStream(b"")
+        wish = Exchange(
+            b"CONNECT", target, headers + self._proxy_headers, nothing, exchange.timeouts, exchange.trace, exchange.info
+        )
+        reader = await wish.send(stream)
+        _, status, reason, _ = reader.take_head()
+        if not 200 <= status < 300:
+            raise httpx2.ProxyError(f"{status} {reason.decode('ascii', 'ignore')}".strip())
+        stream.unread(reader.take())
+
+
+class WireTransport(_Wire, httpx2.BaseTransport):
+    """An httpx2 transport for synchronous calls.
+
+        with httpx2.Client(transport=WireTransport()) as client:
+            response = client.get("https://example.com")
+
+    It takes the keywords of `httpx2.HTTPTransport` except `http1` and `http2`. What differs:
+
+    - it speaks HTTP/1.1, and to http proxies; HTTP/2, SOCKS and https proxies are httpx2's own;
+    - TCP keep-alive is on, unless `socket_options` are given;
+    - names with several addresses are connected to as RFC 8305 says, on the synchronous side, too;
+    - a response is refused if its framing is ambiguous, if its transfer coding is not chunked, or if its head is larger
+      than 100 KiB or has more than 1,024 fields; bytes behind its end end the connection;
+    - a connection serves again after HTTP/1.0 with `Connection: keep-alive`;
+    - a request that could not be written at all, as its server had closed the idle connection, is sent over another;
+    - after a read timeout, or a cancelled read, the body can be read on;
+    - an unknown content coding is an error where the content is read.
+
+    Raises:
+        ValueError: The proxy is none that it speaks to.
+    """
+
+    _body_class = ResponseBody
+    _connect_to = staticmethod(connect)
+    _sleep = staticmethod(time.sleep)
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._connections = self._open_connections()
+        _transports.add(self)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request, and give the response as soon as its head has arrived.
+
+        Raises:
+            httpx2.TransportError: There is no response.
+        """
+        return run(self._handle(request, self._connections))
+
+    def close(self) -> None:
+        """Close all connections. The transport can be used again, and opens others then."""
+        self._connections.close()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: close its copies of the sockets, which leaves those of the parent open."""
+        pool = self._connections.pool
+        pool.close()
+        for stream in pool.retired:
+            stream.leave_to_parent()
+        self._connections = self._open_connections()
+
+    def _open_connections(self) -> Connections:
+        connections = Connections(self._limits, threading.Event)
+        weakref.finalize(self, connections.close)
+        return connections
+
+
+class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
+    """The asynchronous twin of `WireTransport`, for asyncio, uvloop and trio; its limits hold for each event loop."""
+
+    _body_class = AsyncResponseBody
+    _sleep = staticmethod(anyio.sleep)
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        from .async_network import aconnect  # with asyncio, which synchronous calls have no need of
+
+        self._connect_to = aconnect
+        self._connections = PerLoop(lambda: Connections(self._limits, anyio.Event))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request, and give the response as soon as its head has arrived.
+
+        Raises:
+            httpx2.TransportError: There is no response.
+        """
+        return await self._handle(request, self._connections.here())
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; those of others are closed there."""
+        await self._connections.aclose()
+
+    def close_soon(self) -> None:
+        """Have all event loops close their connections. Safe in any thread, and in a finalizer."""
+        self._connections.close_soon()
+
+
+_transports: weakref.WeakSet[WireTransport] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for transport in list(_transports):
+        transport.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _origin_of(request: httpx2.Request) -> Origin:
+    """What a request has to be connected to. Raises `httpx2.UnsupportedProtocol`: it is nothing that can be."""
+    url = request.url
+    scheme = url.raw_scheme
+    if scheme not in _PORTS:
+        found = f"{url.scheme}://" if url.scheme else "a path alone"
+        raise httpx2.UnsupportedProtocol(f"requests go to http:// and https://, not to {found}")
+    return scheme, url.raw_host, url.port or _PORTS[scheme]
