@@ -22,14 +22,20 @@ def main() -> int:
         began = time.perf_counter()
         account = account_of(reader, cuts=arguments.cuts, seed=arguments.seed)
         seconds = time.perf_counter() - began
-        is_right = is_right and account.wrong is None
-        verdict = f"{account.events} events, each once and in order" if account.wrong is None else "WRONG EVENTS"
-        print(f"{reader}: {account.cuts} cuts, {account.reconnects} reconnects, {verdict}, {seconds:.0f} s")
-        for name, number in sorted(account.done.items()):
-            print(f"    {number:5} {name.replace('_', ' ')}")
+        verdict = f"{account.events} events, each once and in order"
         if account.wrong is not None:
+            verdict = "WRONG EVENTS"
+        elif account.ends > account.whole:
+            verdict = "CUTS TAKEN FOR ENDS"
+        print(f"{reader}: {account.cuts} cuts, {account.reconnects} reconnects, {verdict}, {seconds:.0f} s")
+        for name, number in [*sorted(account.done.items()), *sorted(account.coded.items())]:
+            print(f"    {number:5} {name.replace('_', ' ')}")
+        print(f"    {account.cancelled:5} reads cancelled")
+        print(f"    {account.ends:5} bodies seen to end, of {account.whole} that did", flush=True)
+        if account.wrong is not None or account.ends > account.whole:
+            is_right = False
             print(
-                f"  came: {account.wrong}\n  replay: python -m tests.chaos --cuts {arguments.cuts} "
+                f"  came: {account.wrong or 'all'}\n  replay: python -m tests.chaos --cuts {arguments.cuts} "
                 f"--seed {arguments.seed} --reader {reader!r}"
             )
     return 0 if is_right else 1

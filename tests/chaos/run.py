@@ -1,21 +1,22 @@
-"""Read a numbered stream through a proxy that cuts it again and again."""
+"""Read a numbered stream through a proxy that cuts it again and again; asynchronous readers cancel reads, too."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import anyio
 import httpx2
 import pydantic
-import trio
 from tests.chaos.numbered import NumberedEvents, text
+from tests.chaos.polls import ASYNCIO_POLLS, END, TRIO_POLLS, Poll, Poller
 from tests.chaos.proxy import ChaosProxy
 from tests.servers import raw_server
+from tests.sides import RUNNERS
 
 from clientele import api
 
@@ -37,55 +38,98 @@ class Account:
     Attributes:
         events: How many events there were.
         wrong: The numbers that came, where they are others than those.
-        reconnects: How many times the stream was taken up again.
+        reconnects: How many times the stream reconnected.
+        cancelled: How many reads were cancelled.
         done: How often the proxy cut in each way.
+        coded: How many responses had each coding.
+        whole: How many responses came to an end, and nobody could tell that they were cut.
+        ends: How many did so as far as the stream saw. More than that means that it took a cut for an end; fewer, that
+            the machine was so busy that the idle timeout was faster.
     """
 
     events: int
     wrong: list[int] | None
     reconnects: int
+    cancelled: int
     done: Counter[str]
+    coded: Counter[str]
+    whole: int
+    ends: int
 
     @property
     def cuts(self) -> int:
         return self.done.total()
 
 
-Read = Callable[[str, float], tuple[list[Numbered], int]]
+@dataclass
+class Reading:
+    """What a reader has read.
+
+    Attributes:
+        items: The items that came.
+        reconnects: How many times the stream reconnected.
+        cancelled: How many reads were cancelled.
+        ends: How many responses came to an end, as far as the stream saw.
+    """
+
+    items: list[Numbered] = field(default_factory=list)
+    reconnects: int = 0
+    cancelled: int = 0
+    ends: int = 0
+
+    @property
+    def options(self) -> Any:
+        """The options of the stream."""
+        return {"reconnect": replace(RECONNECT, on_reconnect=self._note), "idle_timeout": IDLE_TIMEOUT}
+
+    def _note(self, attempt: api.ReconnectAttempt) -> None:
+        cause = attempt.cause
+        self.ends += isinstance(cause, api.StreamInterrupted) and cause.__cause__ is None
 
 
-def read_sync(url: str, limit: float) -> tuple[list[Numbered], int]:
-    with api.APIClient(url).stream("GET", "/", Numbered, reconnect=RECONNECT, idle_timeout=IDLE_TIMEOUT) as stream:
+Read = Callable[[str, float, Random], Reading]
+"""Reads the stream at this URL, for so many seconds at the most."""
+
+
+def read_sync(url: str, limit: float, random: Random) -> Reading:
+    reading = Reading()
+    with api.APIClient(url).stream("GET", "/", Numbered, **reading.options) as stream:
         timer = threading.Timer(limit, stream.close)
         timer.start()
-        items = list(stream)
+        reading.items.extend(stream)
         timer.cancel()
-        return items, stream.reconnects
+        reading.reconnects = stream.reconnects
+    return reading
 
 
-def read_async(run: Callable[[Callable[[], Awaitable[Any]]], Any], transport: Callable[[], Any] | None) -> Read:
-    def read(url: str, limit: float) -> tuple[list[Numbered], int]:
-        items: list[Numbered] = []
+def read_async(
+    run: Callable[[Callable[[], Awaitable[Any]]], Any],
+    polls: list[Poll],
+    transport: Callable[[], httpx2.AsyncBaseTransport] | None = None,
+) -> Read:
+    def read(url: str, limit: float, random: Random) -> Reading:
+        reading, poller = Reading(), Poller(polls, random)
 
-        async def main() -> int:
+        async def main() -> None:
             client = api.APIClient(url, async_transport=transport() if transport else None)
-            options: Any = {"reconnect": RECONNECT, "idle_timeout": IDLE_TIMEOUT}
-            async with client, client.astream("GET", "/", Numbered, **options) as stream:
+            async with client, client.astream("GET", "/", Numbered, **reading.options) as stream:
                 with anyio.move_on_after(limit):
-                    async for item in stream:
-                        items.append(item)
-                return stream.reconnects
+                    while (item := await poller.next(stream)) is not END:
+                        reading.items.append(item)
+                reading.reconnects, reading.cancelled = stream.reconnects, poller.cancelled
 
-        return items, run(main)
+        run(main)
+        return reading
 
     return read
 
 
 READERS: dict[str, Read] = {
     "sync": read_sync,
-    "asyncio over aiohttp": read_async(lambda function: asyncio.run(function()), None),
-    "asyncio over httpx2": read_async(lambda function: asyncio.run(function()), httpx2.AsyncHTTPTransport),
-    "trio": read_async(trio.run, None),
+    "asyncio": read_async(RUNNERS["asyncio"], ASYNCIO_POLLS),
+    "uvloop": read_async(RUNNERS["uvloop"], ASYNCIO_POLLS),
+    "trio": read_async(RUNNERS["trio"], TRIO_POLLS),
+    "asyncio over httpx2": read_async(RUNNERS["asyncio"], [], httpx2.AsyncHTTPTransport),
 }
 
 
@@ -95,13 +139,24 @@ def account_of(reader: str, *, cuts: int, seed: int) -> Account:
     Parameters:
         reader: One of `READERS`.
         cuts: How often.
-        seed: What the proxy's randomness begins with.
+        seed: What the randomness of the proxy, and of the reader, begins with.
     """
     events = NumberedEvents(last=4 * cuts)
     with raw_server(events) as server:
         proxy = ChaosProxy(server.url, seed, cuts)
         with raw_server(proxy) as front:
-            items, reconnects = READERS[reader](front.url, 10 + cuts * TIME_FOR_A_CUT)
-    numbers = [item.number for item in items]
-    is_right = numbers == list(range(1, events.last + 1)) and all(item.text == text(item.number) for item in items)
-    return Account(events.last, None if is_right else numbers, reconnects, proxy.done)
+            reading = READERS[reader](front.url, 10 + cuts * TIME_FOR_A_CUT, Random(seed))
+    numbers = [item.number for item in reading.items]
+    is_right = numbers == list(range(1, events.last + 1)) and all(
+        item.text == text(item.number) for item in reading.items
+    )
+    return Account(
+        events=events.last,
+        wrong=None if is_right else numbers,
+        reconnects=reading.reconnects,
+        cancelled=reading.cancelled,
+        done=proxy.done,
+        coded=proxy.coded,
+        whole=proxy.whole,
+        ends=reading.ends,
+    )

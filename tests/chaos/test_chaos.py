@@ -6,9 +6,10 @@ import os
 import random
 
 import pytest
+from tests.chaos.codings import CODINGS
 from tests.chaos.run import READERS, account_of
 
-CUTS = 60
+CUTS = 40
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(2**32))
 
 
@@ -17,3 +18,6 @@ def test_every_event_comes_once_and_in_order(reader):
     account = account_of(reader, cuts=CUTS, seed=SEED)
     assert account.wrong is None, f"replay with CHAOS_SEED={SEED}"
     assert account.cuts == CUTS
+    assert account.ends <= account.whole, f"a cut was taken for an end; replay with CHAOS_SEED={SEED}"
+    assert set(account.coded) == {coding.name for coding in CODINGS}
+    assert bool(account.cancelled) == (reader in ("asyncio", "uvloop", "trio"))
