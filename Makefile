@@ -1,13 +1,19 @@
-# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. Two more:
-# `make bench` measures the project beside its peers, which live in an environment of their own, and `make chaos` cuts
-# streams in every way for minutes.
+# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. Four more:
+# `make bench` measures the project beside its peers, which live in an environment of their own, `make chaos` cuts
+# streams in every way for minutes, `make fuzz` fuzzes what reads from a server, and `make lowest` tests the wire on the
+# oldest dependencies that are allowed.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 OTHER_PYTHONS := 3.11 3.12 3.13
 BIN := .venv/bin
 
-.PHONY: demo test bench bench-smoke chaos format lint types unit other-pythons clean $(OTHER_PYTHONS)
+# Reads the lower bounds of the dependencies from pyproject.toml, as pip's constraints: anyio>=4.10,<5 → anyio==4.10
+LOWER_BOUNDS := import re, tomllib; \
+	[print(re.match(r"([\w.-]+)>=([\w.]+)", dependency).expand(r"\1==\2")) \
+	for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]
+
+.PHONY: demo test bench bench-smoke chaos fuzz lowest format lint types unit other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -45,6 +51,16 @@ unit: .venv/test
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos
 
+# Fuzzes what reads bytes from a server, each of it for five minutes: `SECONDS=60 make fuzz` for one. See fuzz/.
+fuzz: .venv/fuzz
+	$(BIN)/python -m fuzz
+
+# The tests of the wire with exactly the lower bounds of the dependencies. Those of the transports that it is compared
+# with, httpx2's own, are left out: over anyio before 4.16 they lose a socket when a connect is cancelled.
+lowest: .venv-lowest/ready
+	.venv-lowest/bin/python -m pytest --quiet -p no:cacheprovider --numprocesses 2 -k "not [httpx2" \
+		tests/wire tests/streaming/test_stream.py
+
 # The tests once more on every other Python that this machine has, two at a time.
 other-pythons: .venv/test
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(OTHER_PYTHONS)
@@ -65,11 +81,22 @@ $(OTHER_PYTHONS):
 	$(BIN)/python -m pip install --quiet --editable . --group test
 	@touch $@
 
+.venv/fuzz: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group fuzz
+	@touch $@
+
 # Without the variable one of the peers would put its own urllib3 in the place of another's.
 .venv-bench/ready: .venv/bin/python pyproject.toml benchmarks/requirements.txt
 	.venv/bin/python -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --upgrade pip
 	URLLIB3_NO_OVERRIDE=1 .venv-bench/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
+	@touch $@
+
+.venv-lowest/ready: .venv/bin/python pyproject.toml
+	.venv/bin/python -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade pip
+	.venv-lowest/bin/python -c '$(LOWER_BOUNDS)' > .venv-lowest/bounds.txt
+	.venv-lowest/bin/python -m pip install --quiet --editable . --group wire --constraint .venv-lowest/bounds.txt
 	@touch $@
 
 clean:
