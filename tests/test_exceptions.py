@@ -40,6 +40,24 @@ def test_a_url_is_shown_without_credentials(url, shown):
     assert printable_url(httpx2.URL(url)) == shown
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda client, url: client.request("GET", f"{url}:abc/?api_key=SECRET", int),
+        lambda client, url: client.request("GET", f"{url}/?a=1&api_key=SECRET#b", int, headers={"X": "a\n"}),
+        lambda client, url: client.request("GET", f"{url}/{{x}}?api_key=SECRET", int, path_params={"x": ""}),
+        lambda client, url: client.request("GET", f"{url}/?api_key=SECRET", int, unknown=1),
+        lambda client, url: client.stream("GET", f"{url}/?api_key=SECRET", int, unknown=1),
+        lambda client, url: client.get(f"{url}/?api_key=SECRET", unknown=1),
+        lambda client, url: client.get(f"{url}/?api_key=SECRET", response_map=5),
+    ],
+)
+def test_a_mistake_in_a_call_to_a_whole_url_shows_none_of_its_credentials(mistake):
+    with pytest.raises((TypeError, ValueError), match=r"^GET http://host.*api_key=REDACTED") as caught:
+        mistake(api.APIClient(), "http://someone:SECRET@host")
+    assert "SECRET" not in str(caught.value)
+
+
 def test_no_message_shows_a_credential(serve):
     from tests.servers import answer
 

@@ -191,6 +191,12 @@ def test_a_client_or_transport_of_the_other_side_is_refused(given):
         api.APIClient(**given)
 
 
+def test_http_2_without_its_package_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("clientele.http_clients.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="http2=True needs the package h2: run pip install h2"):
+        api.APIClient(http2=True)
+
+
 def test_an_unknown_setting_is_refused():
     with pytest.raises(
         TypeError, match=r"unexpected options: base, header; .*; did you mean base_url\?; did you mean headers\?"

@@ -14,7 +14,7 @@ from .endpoints.endpoint import PendingStream, declare, direct_plan
 from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamOptions, StreamRequestOptions
 from .headers import is_token
 from .http_clients import HTTPClients, HTTPClientSettings
-from .redaction import printable_url
+from .redaction import printable_path, printable_url
 from .streaming.stream import Stream
 
 if TYPE_CHECKING:
@@ -230,7 +230,9 @@ def _check_names(name: str, options: Mapping[str, Any], known: Collection[str]) 
     unknown = sorted(options.keys() - set(known))
     if unknown:
         hints = "".join(_hint(each, known) for each in unknown)
-        raise TypeError(f"{name}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{hints}")
+        raise TypeError(
+            f"{printable_path(name)}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{hints}"
+        )
 
 
 def _hint(name: str, known: Collection[str]) -> str:

@@ -14,6 +14,7 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http.cookiejar import CookieJar
+from importlib.util import find_spec
 from typing import Any, TypeAlias, TypedDict
 
 import httpx2
@@ -86,6 +87,7 @@ class HTTPClients:
     """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
 
     Raises:
+        ImportError: HTTP/2 is asked for, and its package is missing.
         TypeError: A client or transport is for the other side.
         ValueError: A header cannot be sent.
     """
@@ -118,6 +120,8 @@ class HTTPClients:
         self._clients: dict[int, httpx2.Client] = {}
         self._async_client: httpx2.AsyncClient | None = None
         self._async_transports: list[AsyncWireTransport | _PerLoopTransport] = []
+        if settings.get("http2") and find_spec("h2") is None:
+            raise ImportError("http2=True needs the package h2: run pip install h2")
         if all(given is None for given in (transport, async_transport, client, async_client)):
             # Loading the certificates takes a tenth of a second, for which no event loop should stand still.
             _ = self._ssl_context

@@ -15,6 +15,7 @@ _SECRET_NAME = re.compile(
     r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
 )
 _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
+_QUERY_VALUE = re.compile(r"(?<=[?&])([^=&#]+)=[^&#]*")
 
 
 def is_secret(name: str) -> bool:
@@ -31,6 +32,12 @@ def printable_url(url: httpx2.URL) -> str:
     if shown != items:
         url = url.copy_with(params=shown)
     return str(url.copy_with(userinfo=b"", fragment=None))
+
+
+def printable_path(path: str) -> str:
+    """A path, or a URL that may be broken, likewise."""
+    shown = _USER_INFORMATION.sub("//", path)
+    return _QUERY_VALUE.sub(lambda match: f"{match[1]}=REDACTED" if is_secret(match[1]) else match[0], shown)
 
 
 def excerpt(text: str) -> str:

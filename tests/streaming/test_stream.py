@@ -184,6 +184,14 @@ def test_a_redirect_that_is_not_followed_is_named(side, serve):
     assert "it is a redirect, which the client does not follow" in str(reading.error)
 
 
+def test_a_response_that_only_says_that_nothing_has_changed_is_no_redirect(side, serve):
+    server = serve(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+    reading = side.read(api.APIClient(base_url=server.url), str)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert "status 304" in str(reading.error)
+    assert "redirect" not in str(reading.error)
+
+
 @pytest.mark.parametrize("raised", [StopIteration, StopAsyncIteration])
 def test_a_validator_cannot_end_a_stream(side, serve, raised):
     def validate(value: int) -> int:

@@ -289,14 +289,19 @@ def test_a_stream_that_was_polled_and_read_out_gives_its_connection_back(serve, 
     assert server.connections == 1
 
 
+async def trace_nothing(name: str, info: dict[str, Any]) -> None:
+    """Nobody listens, but the steps are told."""
+
+
+@pytest.mark.parametrize("traced", [{}, {"trace": trace_nothing}], ids=["", "traced"])
 @in_each_loop
-def test_a_body_is_read_on_after_a_read_that_took_too_long(serve, run):
+def test_a_body_is_read_on_after_a_read_that_took_too_long(serve, run, traced):
     sender = Sender(LINES)
     server = serve(sender)
 
     async def main() -> list[bytes]:
         transport = AsyncWireTransport(verify=False)
-        request = httpx2.Request("GET", server.url, extensions={"timeout": {"read": WAIT}})
+        request = httpx2.Request("GET", server.url, extensions={"timeout": {"read": WAIT}, **traced})
         body = (await transport.handle_async_request(request)).stream
         received = []
         for word in sender.words:
@@ -314,11 +319,12 @@ def test_a_body_is_read_on_after_a_read_that_took_too_long(serve, run):
     assert run(main) == LINES
 
 
-def test_a_synchronous_body_is_read_on_after_a_read_that_took_too_long(serve):
+@pytest.mark.parametrize("traced", [{}, {"trace": lambda name, info: None}], ids=["", "traced"])
+def test_a_synchronous_body_is_read_on_after_a_read_that_took_too_long(serve, traced):
     sender = Sender(LINES)
     server = serve(sender)
     with WireTransport(verify=False) as transport:
-        request = httpx2.Request("GET", server.url, extensions={"timeout": {"read": WAIT}})
+        request = httpx2.Request("GET", server.url, extensions={"timeout": {"read": WAIT}, **traced})
         body = transport.handle_request(request).stream
         received = []
         for word in sender.words:

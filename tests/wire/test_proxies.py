@@ -178,6 +178,13 @@ def test_a_proxy_that_is_not_there(send, url):
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
+@over(*OURS, but="httpx2's own say what failed, but not that it was the proxy")
+@pytest.mark.parametrize("url", [FORWARDED, TUNNELLED])
+def test_a_proxy_that_is_not_there_is_named(send, url):
+    with pytest.raises(httpx2.ConnectError, match=r"^through the proxy http://127\.0\.0\.1:1: .*refused"):
+        send(url, options={"proxy": with_password("http://127.0.0.1:1")})
+
+
 @pytest.mark.parametrize("url", [FORWARDED, TUNNELLED])
 @pytest.mark.parametrize("is_reset", [False, True], ids=["closes", "resets"])
 def test_a_proxy_that_breaks_off(serve, send, url, is_reset):

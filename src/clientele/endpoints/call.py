@@ -16,6 +16,7 @@ from ..event_loop import EventLoop
 from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
+from ..redaction import printable_path
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader
 from ..streaming.stream import AsyncStream, Stream
@@ -179,6 +180,7 @@ class Call:
 @contextmanager
 def errors_named(name: str) -> Generator[None]:
     """Say of which call the arguments cannot be sent, in the message of a `TypeError` or `ValueError`."""
+    name = printable_path(name)
     try:
         yield
     except TypeError as error:

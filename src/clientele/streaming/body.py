@@ -14,7 +14,6 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from types import GeneratorType
 from typing import Any, Protocol, cast
 
 import anyio
@@ -39,11 +38,7 @@ class Owner(Protocol):
 
 
 class _Body:
-    """What the bodies of both sides have in common.
-
-    Raises:
-        httpx2.DecodingError: The body is in a content coding that cannot be decoded here.
-    """
+    """What both sides have in common. Raises `httpx2.DecodingError`: the content coding cannot be decoded here."""
 
     _source: Any
 
@@ -171,13 +166,11 @@ class _HTTPXBody:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        is_read = response.is_stream_consumed
-        self._chunks = cast(
-            "GeneratorType[bytes, None, None]", response.iter_bytes() if is_read else response.iter_raw()
-        )
+        chunks: Any = response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+        self._chunks = chunks  # a generator
 
     def read(self) -> bytes:
-        return next(filter(None, self._chunks), b"")
+        return cast("bytes", next(filter(None, self._chunks), b""))
 
     def close(self) -> None:
         """Close the response. If a thread waits for it, its socket is shut down, and that thread closes it.

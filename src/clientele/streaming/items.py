@@ -103,7 +103,7 @@ class ItemPlan:
         Raises:
             UnexpectedContentType: The response is in no format that has such items.
         """
-        if response.is_redirect:
+        if response.has_redirect_location:
             raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
         if response.status_code == httpx2.codes.NO_CONTENT:
             return self._stream_format or self._formats[0]

@@ -16,11 +16,11 @@ def httpx2_error(error: Exception) -> Exception:
     if not isinstance(error, _KINDS):
         return error
     name = next(kind.__name__ for kind in type(error).__mro__ if hasattr(httpx2, kind.__name__))
-    counterpart: Exception = getattr(httpx2, name)(_words(error))
+    counterpart: Exception = getattr(httpx2, name)(words(error))
     return counterpart
 
 
-def _words(error: BaseException | None) -> str:
+def words(error: BaseException | None) -> str:
     """What went wrong, in one line; some libraries leave that to the exception behind theirs."""
     while error is not None:
         if str(error):

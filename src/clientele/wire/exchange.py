@@ -148,11 +148,7 @@ class _Body:
         return max(0.0, self._waiting_since + timeout - now)
 
     def _take(self) -> bytes:
-        """What has been read of the body, once the reader is ready; `b""` at the end.
-
-        Raises:
-            httpx2.TransportError: Nothing will come any more.
-        """
+        """What has been read of the body, once the reader is ready; `b""` at its end. Or raise why none will come."""
         reader = self._reader
         if reader.is_upgraded:  # what follows is for the `network_stream`
             return b""
@@ -181,6 +177,8 @@ class _Body:
                 await settled(self._stream.receive(self.timeout and self._remaining(self.timeout)))
             data = self._take()
         except BaseException as error:
+            if isinstance(error, Exception):  # a cancelled read goes on with the next one
+                self._waiting_since = None
             await settled(trace("http11.receive_response_body.failed", {"exception": error}))
             raise (httpx2_error(error) if isinstance(error, Exception) else error) from error.__cause__
         if not data:

@@ -45,11 +45,7 @@ _END = b""
 
 
 class RequestFraming:
-    """Frames the body of a request as its headers say.
-
-    Raises:
-        httpx2.LocalProtocolError: The headers contradict each other.
-    """
+    """Frames the body of a request as its headers say. Raises `httpx2.LocalProtocolError`: they are contradictory."""
 
     def __init__(self, headers: RawHeaders) -> None:
         lengths, codings = _listed(headers, b"content-length"), _listed(headers, b"transfer-encoding")
@@ -330,12 +326,9 @@ def _chunk_parser(pieces: list[bytes]) -> Any:
 
 
 def _parsed_head(data: bytes) -> Head:
-    """A head from its first byte to the empty line.
+    """A head from its first byte to the empty line. Raises `httpx2.RemoteProtocolError`: it is none.
 
     Lines may end with LF alone; a folded line is joined with one space (RFC 9112, sections 2.2 and 5.2).
-
-    Raises:
-        httpx2.RemoteProtocolError: It is none.
     """
     status_line = _STATUS_LINE.match(data)
     if status_line is None:

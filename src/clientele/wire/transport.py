@@ -25,7 +25,7 @@ import httpx2
 
 from ..event_loop import PerLoop
 from .connections import Connections, Interrupt
-from .errors import httpx2_errors
+from .errors import httpx2_errors, words
 from .exchange import AsyncResponseBody, Exchange, ResponseBody
 from .network import NotSent, SocketOption, Target, connect
 from .response import WireResponse
@@ -149,9 +149,11 @@ class _Wire:
         for number in range(self._retries + 1):
             try:
                 return await self._connect_once(request, origin, exchange, target, info)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 if number == self._retries:
-                    raise
+                    if self._proxy is None:
+                        raise
+                    raise type(error)(f"through the proxy {self._proxy.url}: {words(error)}") from error
                 delay = 0.0 if number == 0 else 2.0 ** (number - 2)
                 await traced(exchange.trace, "connection.retry", info, functools.partial(self._sleep, delay))
         raise AssertionError("the last attempt either connects or raises")
