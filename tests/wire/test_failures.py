@@ -13,6 +13,7 @@ import pytest
 from tests.loops import Word
 from tests.servers import EVENT_STREAM, Connection, chunk
 from tests.wire.kinds import AND_UVLOOP, OURS, over
+from tests.wire.sockets import socket_server
 
 in_our_words = over(*OURS, but="the words of the others are their own")
 
@@ -41,6 +42,18 @@ def test_a_refused_connection(send):
         error = failure_of(send, url)
     assert type(error) is httpx2.ConnectError
     assert error.request.url == url
+
+
+@over(*OURS, "uvloop", but="httpx2's own loses it in asyncio")
+@pytest.mark.parametrize("size", [300_000, 5_000_000])
+def test_an_answer_before_the_request_was_read_is_kept_though_the_connection_is_reset(send, size):
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+
+    with socket_server(refuse) as url:
+        response = send(url, method="POST", content=b"x" * size)
+    assert (response.status_code, response.content) == (413, b"no")
 
 
 def test_an_unknown_host_name(send):

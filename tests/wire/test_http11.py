@@ -307,6 +307,13 @@ def test_a_folded_line_is_joined_with_one_space():
     assert response(b"HTTP/1.1 204 No Content\r\nA: b \r\n\t  c\r\n\r\n").take_head().headers == [(b"A", b"b c")]
 
 
+def test_white_space_is_looked_at_once():
+    """However much of it there is in a head with a folded line: looked at from each place on, this takes a minute."""
+    spaces = b" " * 98_000
+    head = response(b"HTTP/1.1 204 No Content\r\nA: b\r\n c\r\nD: e" + spaces + b"f\r\n\r\n").take_head()
+    assert head.headers == [(b"A", b"b c"), (b"D", b"e" + spaces + b"f")]
+
+
 def test_informational_responses_are_skipped():
     reader = response(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
     assert not reader.is_ready

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 import trio
+from tests.listeners import tls_server, trusting
 from tests.loops import Word
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, answer, chunk
 from tests.wire.kinds import AND_UVLOOP, OURS, SYNC, over
@@ -161,6 +162,60 @@ def test_bytes_behind_a_response_are_not_taken_for_the_next_one(serve, run, make
     run(main)
     assert server.connections == 2
     assert [request.target for request in server.requests] == ["/first", "/second"]
+
+
+def padded(size: int) -> bytes:
+    """A response of this size, head and all."""
+    return answer(b"x" * (2 * size - len(answer(b"x" * size))))
+
+
+@over(*OURS, "uvloop", but="httpx2's own takes them for the next response")
+def test_a_response_in_a_tls_record_of_its_own_is_not_taken_for_the_next_one(run, make_client):
+    async def send_too_much(connection: Connection) -> None:
+        is_first = connection.request.target == "/first"
+        record = 16_384  # bytes, of which no TLS record has more: the second response is not in that of the first
+        await connection.send(padded(record) + answer(b"wrong") if is_first else answer(b"right"))
+
+    async def main() -> None:
+        async with make_client(verify=trusting()) as client:
+            await client.get(f"{server.url}/first")
+            assert (await client.get(f"{server.url}/second")).content == b"right"
+
+    with tls_server(send_too_much) as server:
+        run(main)
+        assert server.connections == 2
+
+
+@over(*OURS, "uvloop", but="httpx2's own takes them for the next response")
+@pytest.mark.parametrize("is_unasked", [True, False], ids=["unasked bytes", "nothing"])
+def test_what_follows_a_large_response_over_tls_that_was_read_late(run, make_client, is_unasked):
+    has_sent, word, has_spoken = Word(), Word(), Word()
+
+    async def answer_and_speak(connection: Connection) -> None:
+        if connection.request.target == "/second":
+            return await connection.send(answer(b"right"))
+        await connection.send(answer(b"x" * 300_000))
+        has_sent.set()
+        await word.given()
+        if is_unasked:
+            await connection.send(answer(b"wrong"))
+        has_spoken.set()
+        return None
+
+    async def main() -> None:
+        async with make_client(verify=trusting()) as client:
+            async with client.stream("GET", f"{server.url}/first") as response:
+                await has_sent.given()
+                for _ in range(100):  # so that the event loop reads all that it will
+                    await asyncio.sleep(0)
+                assert len(await response.aread()) == 300_000
+            word.set()
+            await has_spoken.given()
+            assert (await client.get(f"{server.url}/second")).content == b"right"
+
+    with tls_server(answer_and_speak) as server:
+        run(main)
+        assert server.connections == (2 if is_unasked else 1)
 
 
 @over("sync", "httpx2-sync", "asyncio", "httpx2", but="trio has a loop of its own here; it is tried below")

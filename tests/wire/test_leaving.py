@@ -13,7 +13,7 @@ import anyio
 import httpx2
 import pytest
 from tests.loops import Word
-from tests.servers import EVENT_STREAM, WAIT, Connection, answer, chunk, events
+from tests.servers import END, EVENT_STREAM, WAIT, Connection, answer, chunk, events
 from tests.wire.kinds import AND_UVLOOP, ASYNC, IN_ASYNCIO, OURS, over
 from tests.wire.loops import given, in_each_loop, in_thread
 from tests.wire.sockets import listening, read_until_closed
@@ -389,3 +389,44 @@ def test_a_stream_of_the_api_that_is_read_out_gives_its_connection_back(serve, r
 
     run(main)
     assert server.connections == 1
+
+
+@over(*OURS, "uvloop", but="httpx2's own warn of a client that was not closed")
+def test_a_response_can_be_read_though_its_client_is_dropped(serve, run, make_client):
+    rest = Word()
+
+    async def send_in_two(connection: Connection) -> None:
+        await connection.send(EVENT_STREAM + chunk(b"one"))
+        await rest.given()
+        await connection.send(chunk(b"two") + END)
+
+    server = serve(send_in_two)
+
+    async def open_stream() -> httpx2.Response:
+        client = make_client()
+        return await client.send(client.build_request("GET", server.url), stream=True)
+
+    async def main() -> None:
+        response = await open_stream()
+        gc.collect()
+        rest.set()
+        assert await response.aread() == b"onetwo"
+        await response.aclose()
+
+    run(main)
+    gc.collect()
+
+
+@over(*OURS, "uvloop", but="httpx2's own leave them to the garbage collector, which warns of them")
+def test_a_transport_that_is_dropped_closes_its_connections(serve, run, make_client):
+    server = serve(answer(b"5"))
+
+    async def get() -> None:
+        assert (await make_client().get(server.url)).content == b"5"
+
+    async def main() -> None:
+        await get()
+        gc.collect()
+        await anyio.to_thread.run_sync(server.wait_until_closed)
+
+    run(main)

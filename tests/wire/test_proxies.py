@@ -170,6 +170,13 @@ def test_a_tunnel_may_be_granted_in_other_words(serve_proxy, send, accepts):
     assert send(TUNNELLED, options={"proxy": server.url, "verify": trusting()}).content == b"tunnelled"
 
 
+@over(*OURS, "uvloop", but="httpx2's own drop the bytes")
+def test_what_a_proxy_says_before_tls_has_begun_is_not_what_the_server_says(serve_proxy, send):
+    server = serve_proxy(accepts="200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    with pytest.raises(httpx2.ConnectError, match="sent bytes before TLS had begun"):
+        send(TUNNELLED, options={"proxy": server.url, "verify": trusting()})
+
+
 @pytest.mark.parametrize("url", [FORWARDED, TUNNELLED])
 def test_a_proxy_that_is_not_there(send, url):
     with pytest.raises(httpx2.ConnectError) as caught:

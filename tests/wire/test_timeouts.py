@@ -73,6 +73,17 @@ def test_a_response_that_does_not_begin_in_time(serve, send, body, seconds):
     server.wait_until_closed()
 
 
+@over(*AND_UVLOOP)
+def test_the_time_begins_anew_with_whatever_arrives_of_a_head(serve, send):
+    async def take_long(connection: Connection) -> None:
+        for _ in range(4):
+            await connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await asyncio.sleep(0.2)
+        await connection.send(answer(b"5"))
+
+    assert send(serve(take_long).url, timeout=only(read=0.6)).content == b"5"
+
+
 def test_a_head_that_stops_midway(serve, send):
     async def stop(connection: Connection) -> None:
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Le")

@@ -58,6 +58,19 @@ def test_a_server_that_is_not_trusted(serve_tls, send, name, make_verify):
     server.wait_until_closed()
 
 
+@over("asyncio", but="the others have no limit that could be set so short")
+def test_asyncio_does_not_limit_the_handshake(send, monkeypatch):
+    monkeypatch.setattr("asyncio.constants.SSL_HANDSHAKE_TIMEOUT", 1e-9)
+
+    def serve(connection: socket.socket) -> None:
+        with certified("127.0.0.1").wrap_socket(connection, server_side=True) as secure:
+            secure.recv(1000)
+            secure.sendall(answer(b"5"))
+
+    with socket_server(serve) as url:
+        assert send(url.replace("http", "https"), options={"verify": trusting()}, timeout=None).content == b"5"
+
+
 def test_a_server_that_speaks_no_tls(send):
     def speak_plainly(connection: socket.socket) -> None:
         connection.recv(1)

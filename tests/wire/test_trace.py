@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from tests.listeners import certified, tls_server, trusting, unix_server
+from tests.loops import Word
 from tests.proxies import proxy
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, answer, chunk
 from tests.wire.conftest import KINDS, NOBODY_TRUSTED, Kind
@@ -263,3 +267,30 @@ def test_a_request_that_is_cancelled(serve, run, kind):
     server = serve(Connection.until_client_closes)
     names = [name for name, _ in run(main)]
     assert names[-3:] == ["http11.receive_response_headers.failed", *steps("http11.response_closed")]
+
+
+@over("asyncio", "uvloop", but="the others run elsewhere, where no scope reaches them")
+def test_a_trace_that_is_cancelled_gives_the_connection_back(serve, run, make_client):
+    async def stay_silent(connection: Connection) -> None:
+        if connection.request.target == "/silent":
+            asked.set()
+            await connection.until_client_closes()
+        else:
+            await connection.send(answer(b"5"))
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        await anyio.lowlevel.checkpoint()  # where a cancelled scope ends it
+
+    asked = Word()
+    server = serve(stay_silent)
+
+    async def main() -> None:
+        async with make_client(limits=httpx2.Limits(max_connections=1)) as client:
+            async with anyio.create_task_group() as group:
+                get = functools.partial(client.get, f"{server.url}/silent", extensions={"trace": trace})
+                group.start_soon(get)
+                await asked.given()
+                group.cancel_scope.cancel()
+            assert (await client.get(server.url)).content == b"5"
+
+    run(main)

@@ -13,7 +13,7 @@ import pytest
 from tests.listeners import certified, tls_server, trusting
 from tests.proxies import proxy
 from tests.servers import WAIT, Connection, Handler, RawServer, answer
-from tests.wire.kinds import AND_UVLOOP, over
+from tests.wire.kinds import AND_UVLOOP, OURS, over
 
 pytestmark = over(*AND_UVLOOP)
 
@@ -109,6 +109,30 @@ def test_what_comes_before_anybody_reads_is_kept(serve, run, make_client):
             await response.aclose()
 
     run(main)
+
+
+def test_it_can_be_written_after_the_server_has_ended_its_side(serve, run, make_client):
+    received = b""
+
+    async def end_and_read(connection: Connection) -> None:
+        nonlocal received
+        await connection.send(SWITCHING)
+        connection.writer.write_eof()
+        received = await connection.reader.read()
+
+    server = serve(end_and_read)
+
+    async def main() -> None:
+        async with make_client() as client:
+            response = await client.send(upgrade(client, server), stream=True)
+            stream = response.extensions["network_stream"]
+            assert await stream.read(100, WAIT) == b""
+            await stream.write(b"still here", WAIT)
+            await response.aclose()
+
+    run(main)
+    server.wait_until_closed()
+    assert received == b"still here"
 
 
 def test_a_response_before_another_protocol_has_no_body(serve, run, make_client):
@@ -207,6 +231,21 @@ def test_tls_in_a_tunnel_verifies_the_server(serve, run, make_client):
         server = serve(proxy(lambda: target))
         run(main)
         server.wait_until_closed()
+
+
+@over(*OURS, "uvloop", but="httpx2's own drop the bytes")
+def test_what_came_before_tls_is_not_read_as_if_it_came_over_tls(serve, run, make_client):
+    server = serve(shout(SWITCHING, leading=b"plaintext"))
+
+    async def main() -> None:
+        async with make_client() as client:
+            response = await client.send(upgrade(client, server), stream=True)
+            with pytest.raises(httpcore2.ConnectError, match="sent bytes before TLS had begun"):
+                await response.extensions["network_stream"].start_tls(trusting(), "example.test", WAIT)
+            await response.aclose()
+
+    run(main)
+    server.wait_until_closed()
 
 
 def test_an_upgrade_over_tls(run, make_client):

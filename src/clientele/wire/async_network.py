@@ -40,6 +40,7 @@ from .network import (
 
 
 class _AsyncStream(httpcore2.AsyncNetworkStream):
+    reader: Any = None
     _event_loop: EventLoop
     _unread = b""
 
@@ -61,8 +62,6 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     """A socket in the hands of asyncio, or uvloop."""
 
-    reader: Any = None
-
     def __init__(self, connection: socket.socket, event_loop: EventLoop) -> None:
         self._socket = connection
         self._event_loop = event_loop
@@ -74,6 +73,8 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         self._is_reading_paused = False
         self._is_writing_paused = False
         self._has_ended = False
+        self._can_write = False  # though the server has ended its side
+        self._arrived = 0.0  # when bytes came last that were not enough to go on with
 
     @classmethod
     async def open(cls, connection: socket.socket, event_loop: EventLoop) -> _AsyncioStream:
@@ -109,7 +110,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
         while view:
-            if self._has_ended or self._transport.is_closing():
+            if self._transport.is_closing() or (self._has_ended and not (self._can_write and self.reader.is_upgraded)):
                 raise (NotSent if len(view) == len(buffer) else httpcore2.WriteError)(CLOSED)
             self._transport.write(view[:BUFFER_SIZE])
             if len(view) == len(buffer) and self._transport.is_closing():  # it failed at once
@@ -122,17 +123,18 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _AsyncioStream:
+        if self._unread or (self.reader is not None and self.reader.size):
+            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
+        options: Any = {"server_hostname": server_hostname, "ssl_handshake_timeout": 1e9}  # it would be a minute
         with connect_errors(), anyio.fail_after(timeout):
-            transport = await self._loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
+            transport = await self._loop.start_tls(self._transport, self, ssl_context, **options)
         if transport is None:
             raise httpcore2.ConnectError("the server ended the connection")
         self.connection_made(transport)
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object":
-            return self._transport.get_extra_info("ssl_object")
-        return socket_info(self._socket, info)
+        return self._transport.get_extra_info(info) if info == "ssl_object" else socket_info(self._socket, info)
 
     def abort(self) -> None:
         if self._event_loop.process != os.getpid():
@@ -159,18 +161,24 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         reader = self.reader
         reader.receive(self._buffer[:nbytes])
         reading = self._reading
-        if reading is not None and reader.is_ready:
-            self._reading = None
-            if not reading.done():
+        if reading is not None and not reading.done():
+            if reader.is_ready:
                 reading.set_result(None)
-        if reader.size > BUFFER_SIZE and not self._is_reading_paused and not self._transport.is_closing():
-            self._is_reading_paused = True
+            else:
+                self._arrived = self._loop.time()
+        if reader.size > BUFFER_SIZE and not (self._is_reading_paused or reader.is_complete):
+            self._is_reading_paused = True  # not behind the end: a connection that idles has to be read
             self._transport.pause_reading()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self._end(None)
+        self._can_write = getattr(self.reader, "is_upgraded", False) and self.get_extra_info("ssl_object") is None
+        return self._can_write  # over TLS asyncio ends both sides
 
     def connection_lost(self, exc: Exception | None) -> None:
+        with contextlib.suppress(OSError):  # after a failed write asyncio leaves an early answer in the socket
+            while exc and self.get_extra_info("ssl_object") is None and (size := self._socket.recv_into(self._buffer)):
+                self.buffer_updated(size)
         self._end(None if exc is None else httpcore2.ReadError(str(exc) or type(exc).__name__))
 
     def pause_writing(self) -> None:
@@ -182,10 +190,8 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
             self._writing.set_result(None)
 
     def _end(self, error: Exception | None) -> None:
-        if self._has_ended:
-            return
-        self._has_ended = True
-        if self.reader is not None:
+        has_ended, self._has_ended = self._has_ended, True
+        if self.reader is not None and not has_ended:
             self.reader.receive_end() if error is None else self.reader.fail(error)
         for waiting in (self._reading, self._writing):
             if waiting is not None and not waiting.done():
@@ -194,15 +200,20 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     def _wait(self, timeout: float | None, error: type[Exception]) -> asyncio.Future[None]:
         waiting = self._loop.create_future()
         if timeout is not None:
-            timer = self._loop.call_later(timeout, _time_out, waiting, error)
+            timer = self._loop.call_later(timeout, self._time_out, waiting, timeout, error)
             waiting.add_done_callback(lambda _: timer.cancel())
         return waiting
+
+    def _time_out(self, waiting: asyncio.Future[None], timeout: float, error: type[Exception]) -> None:
+        left = self._arrived + timeout - self._loop.time()
+        if left > 0 and waiting is self._reading:
+            self._loop.call_later(left, self._time_out, waiting, timeout, error)
+        elif not waiting.done():
+            waiting.set_exception(error("timed out"))
 
 
 class _TrioStream(_AsyncStream):
     """A socket in the hands of trio, over httpcore2's own stream."""
-
-    reader: Any
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream, event_loop: EventLoop) -> None:
         self._stream = stream
@@ -233,10 +244,16 @@ class _TrioStream(_AsyncStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _TrioStream:
+        if self._unread:
+            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
         self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         return self
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and (tls := self._stream.get_extra_info("ssl_object")) is not None:
+            with contextlib.suppress(ssl.SSLError):
+                self.unread(tls.read(1))  # of what the TLS layer holds
+                return True
         return self._stream.get_extra_info(info)
 
     def abort(self) -> None:
@@ -325,8 +342,3 @@ async def _aconnected(target: Target, family: int, address: Any, loop: asyncio.A
 def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()
-
-
-def _time_out(waiting: asyncio.Future[None], timeout: type[Exception]) -> None:
-    if not waiting.done():
-        waiting.set_exception(timeout("timed out"))

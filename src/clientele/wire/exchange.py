@@ -41,19 +41,14 @@ class Exchange:
         self.head = encode_head(self.method, self.target, self.headers)
 
     async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
-        """Send the request, and wait for the head of its response.
-
-        Raises:
-            NotSent: Nothing of the request could be written.
-            httpcore2.TimeoutException, httpcore2.NetworkError: There is no response.
-            httpx2.ProtocolError: The request, or the response, is not HTTP.
-        """
-        reader = stream.reader = ResponseReader(self.method, self.headers)
+        """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""
+        reader = ResponseReader(self.method, self.headers)
         framing, timeout = RequestFraming(self.headers), self.timeouts.get("write")
 
         async def write_head(body: bytes = b"") -> None:
             if is_used_again and is_readable(stream):  # its server has closed it since
                 raise NotSent(CLOSED)
+            stream.reader = reader  # not before: what came unasked is no response to this
             await settled(stream.write(self.head + body, timeout))
 
         failure = None  # a server may answer, and close the connection, before it has read all
@@ -145,7 +140,7 @@ class _Body:
         now = time.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
-        return max(0.0, self._waiting_since + timeout - now)
+        return max(0.001, self._waiting_since + timeout - now)  # without any trio would not even look
 
     def _take(self) -> bytes:
         """What has been read of the body, once the reader is ready; `b""` at its end. Or raise why none will come."""
@@ -166,7 +161,8 @@ class _Body:
     async def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            await traced(self._trace, "http11.response_closed", {}, self.let_go)
+            self.let_go()  # whatever becomes of the trace
+            await traced(self._trace, "http11.response_closed", {}, bool)
 
     async def _traced_read(self, trace: Trace) -> bytes:
         if not self._is_begun:

@@ -31,7 +31,7 @@ MAX_FIELDS = 1024
 _STATUS_LINE = re.compile(rb"(HTTP/(\d\.\d)) (\d{3})(?: ([^\0\r\n]*))?\r?\n")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\0\r\n]*)\r?\n")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
+_FOLD = re.compile(rb"(?:(?<![ \t])[ \t]+)?\r?\n[ \t]+")  # looks at each white space once
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
@@ -50,9 +50,8 @@ class RequestFraming:
     def __init__(self, headers: RawHeaders) -> None:
         lengths, codings = _listed(headers, b"content-length"), _listed(headers, b"transfer-encoding")
         if codings and (lengths or codings != [b"chunked"]):
-            raise httpx2.LocalProtocolError(
-                "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
-            )
+            problem = "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
+            raise httpx2.LocalProtocolError(problem)
         if len(set(lengths)) > 1 or not all(map(_is_length, lengths)):
             raise httpx2.LocalProtocolError("the Content-Length of the request is not one whole number")
         self._length = int(lengths[0]) if lengths else 0
@@ -60,12 +59,7 @@ class RequestFraming:
         self._is_chunked = bool(codings)
 
     def frame(self, data: bytes) -> bytes:
-        """The next bytes of the body, as they are sent.
-
-        Raises:
-            TypeError: They are not bytes.
-            httpx2.LocalProtocolError: They are more than the headers say.
-        """
+        """The next bytes of the body, as they are sent; an error, if they are more than the headers say."""
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"the body of a request is made of bytes, not of {type(data).__name__}")
         data = bytes(data)
@@ -73,17 +67,15 @@ class RequestFraming:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
         self._missing -= len(data)
         if self._missing < 0:
-            raise httpx2.LocalProtocolError(
-                f"the body is longer than its Content-Length, {self._length} bytes; leave the header out"
-            )
+            problem = f"the body is longer than its Content-Length, {self._length} bytes; leave the header out"
+            raise httpx2.LocalProtocolError(problem)
         return data
 
     def end(self) -> bytes:
         """What ends the body; an error, too, if that is shorter than the headers say."""
         if self._missing:
-            raise httpx2.LocalProtocolError(
-                f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
-            )
+            problem = f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
+            raise httpx2.LocalProtocolError(problem)
         return b"0\r\n\r\n" if self._is_chunked else b""
 
 
@@ -99,9 +91,8 @@ def encode_head(method: bytes, target: bytes, headers: RawHeaders) -> bytes:
         if not _TOKEN.fullmatch(name):
             raise httpx2.LocalProtocolError(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
         if _FORBIDDEN_IN_VALUE.search(value):
-            raise httpx2.LocalProtocolError(
-                f"the value of the header {name.decode()!r} has a CR, LF, NUL or other control character in it"
-            )
+            problem = f"the value of the header {name.decode()!r} has a CR, LF, NUL or other control character in it"
+            raise httpx2.LocalProtocolError(problem)
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
         raise httpx2.LocalProtocolError("the method or the path of the request cannot be sent as they are")
     if [name.lower() for name, _ in headers].count(b"host") != 1:
@@ -229,9 +220,8 @@ class ResponseReader:
         elif self._method == b"HEAD" or head.status in (204, 304):
             self._complete()
         elif codings and lengths:
-            raise httpx2.RemoteProtocolError(
-                "the response has a Transfer-Encoding and a Content-Length, so where its body ends is ambiguous"
-            )
+            problem = "the response has a Transfer-Encoding and a Content-Length, so where its body ends is ambiguous"
+            raise httpx2.RemoteProtocolError(problem)
         elif codings:
             if [*filter(None, codings)] != [b"chunked"]:
                 shown = b", ".join(codings).decode("latin-1")[:50]
@@ -241,9 +231,8 @@ class ResponseReader:
         elif lengths:
             if len(set(lengths)) > 1 or not _is_length(lengths[0]):
                 shown = b", ".join(lengths).decode("latin-1")[:50]
-                raise httpx2.RemoteProtocolError(
-                    f"the Content-Length of the response is {shown!r}, not one whole number"
-                )
+                problem = f"the Content-Length of the response is {shown!r}, not one whole number"
+                raise httpx2.RemoteProtocolError(problem)
             self._missing = int(lengths[0])
             self.receive = self._receive_length
             if not self._missing:

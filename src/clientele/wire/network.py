@@ -130,6 +130,8 @@ class _SocketStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _SocketStream:
+        if self._unread:  # anybody on the way could have written it
+            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
         self._enter(timeout, httpcore2.ConnectError)
         try:
             with connect_errors():
@@ -237,16 +239,11 @@ class Target:
 
 
 def connect(target: Target, timeout: float | None, is_given_up: Callable[[], bool] | None = None) -> _SocketStream:
-    """Connect, for a synchronous call.
-
-    Parameters:
-        target: What to connect to.
-        timeout: How long that may take, in seconds, `None` for no limit.
-        is_given_up: Whether nobody waits for the connection any more. Default: somebody always does.
+    """Connect, for a synchronous call, within so many seconds, `None` for no limit.
 
     Raises:
         httpcore2.ConnectError: There is no connection.
-        httpcore2.ConnectTimeout: There is none yet.
+        httpcore2.ConnectTimeout: There is none yet, or it `is_given_up`: nobody waits for it any more.
     """
     with connect_errors():
         if target.path is not None:

@@ -7,7 +7,7 @@ and a read that is cancelled ends them. `direct_body` passes them by, where nobo
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx2
@@ -90,7 +90,12 @@ class WireResponse(httpx2.Response):
         if self.is_stream_consumed:
             return None
         decoder = content_decoder(self.headers.get_list("Content-Encoding"))
-        return None if decoder is None else httpx2.Response(200, stream=_Content(self, decoder), request=self.request)
+        if decoder is None:
+            return None
+        request = None
+        with suppress(RuntimeError):  # straight from the transport it has none
+            request = self.request
+        return httpx2.Response(200, stream=_Content(self, decoder), request=request)
 
 
 class _Content(httpx2.SyncByteStream, httpx2.AsyncByteStream):

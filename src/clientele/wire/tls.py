@@ -7,12 +7,15 @@ Here it is set at the very moment that a connection takes its copy of it.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
 from typing import Any
 
 _offering = threading.Lock()
+if hasattr(os, "register_at_fork"):  # another thread would hold it in the child for ever
+    os.register_at_fork(before=_offering.acquire, after_in_parent=_offering.release, after_in_child=_offering.release)
 
 
 class OfferingContext(ssl.SSLContext):

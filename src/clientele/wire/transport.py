@@ -110,10 +110,11 @@ class _Wire:
                     if is_used_again and isinstance(error, NotSent):  # the server cannot have seen any of it
                         connections.do(connections.pool.replace, ticket)
                         continue
-                    release = functools.partial(connections.release, stream, origin, is_reusable=False)
-                    await traced(exchange.trace, "http11.response_closed", {}, release)
+                    connections.release(stream, origin, is_reusable=False)  # whatever becomes of the trace
+                    await traced(exchange.trace, "http11.response_closed", {}, bool)
                     raise
         body = self._body_class(stream, reader, exchange, functools.partial(connections.release, stream, origin))
+        body.transport = self  # which would close its connections if it were dropped
         if interrupt is not None:
             interrupt.watch(body.let_go)
         http_version, status, reason, headers = reader.take_head()
@@ -219,7 +220,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
       than 100 KiB or has more than 1,024 fields; bytes behind its end end the connection;
     - a connection serves again after HTTP/1.0 with `Connection: keep-alive`;
     - a request that could not be written at all, as its server had closed the idle connection, is sent over another;
-    - after a read timeout, or a cancelled read, the body can be read on;
+    - after a read timeout, or a cancelled read, the body can be read on; bytes that came before TLS are an error;
     - an unknown content coding is an error where the content is read.
 
     Raises:
@@ -262,7 +263,11 @@ class WireTransport(_Wire, httpx2.BaseTransport):
 
 
 class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
-    """The asynchronous twin of `WireTransport`, for asyncio, uvloop and trio; its limits hold for each event loop."""
+    """The asynchronous twin of `WireTransport`, for asyncio, uvloop and trio; its limits hold for each event loop.
+
+    Over TLS, asyncio and uvloop end both directions when the server ends its own. An answer that the server gives, and
+    closes the connection, before it has read all of the request may be lost with that.
+    """
 
     _body_class = AsyncResponseBody
     _sleep = staticmethod(anyio.sleep)
@@ -272,7 +277,8 @@ class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
         from .async_network import aconnect  # with asyncio, which synchronous calls have no need of
 
         self._connect_to = aconnect
-        self._connections = PerLoop(lambda: Connections(self._limits, anyio.Event))
+        self._connections = PerLoop(functools.partial(Connections, self._limits, anyio.Event))
+        weakref.finalize(self, self._connections.close_soon)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and give the response as soon as its head has arrived.
