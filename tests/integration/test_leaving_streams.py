@@ -162,6 +162,24 @@ def test_leaving_a_stream_under_other_event_loops_leaves_nothing(serve, run, lea
     assert_nothing_is_left(serve(send_two_and_wait), run, leave, STREAMS // 20)
 
 
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_the_connections_of_cancelled_tasks_do_not_wait_for_the_garbage_collector(serve, run):
+    server = serve(send_two_and_wait)
+    _, astream = declare(server)
+
+    async def main() -> None:
+        gc.disable()
+        try:
+            for _ in range(10):
+                await be_cancelled(astream)
+            await anyio.to_thread.run_sync(server.wait_until_closed)
+        finally:
+            gc.enable()
+
+    run(main)
+    assert len(server.requests) == 10
+
+
 def assert_nothing_is_left(
     server: RawServer, run: Callable[..., None], leave: Callable[..., Awaitable[None]], streams: int
 ) -> None:

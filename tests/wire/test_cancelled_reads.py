@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -211,6 +213,31 @@ def test_reads_that_are_cancelled_at_whatever_step_lose_nothing(serve, run):
 
 
 @in_each_loop
+def test_a_body_that_inflates_to_a_lot_of_nothing_can_be_cancelled_and_loses_nothing(serve, run):
+    comments = 16_000 * (b":" + 98 * b"x" + b"\n")
+    sender = Sender([gzip.compress(EVENTS[0] + comments + EVENTS[1])], headers="Content-Encoding: gzip\r\n")
+    server = serve(sender)
+
+    async def within_a_cancelled_scope(stream: AsyncIterator[int]) -> Any:
+        nonlocal polls
+        polls += 1
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            return await anext(stream)
+        return NOTHING
+
+    async def main() -> None:
+        stream = await stream_of(server.url, int)()
+        sender.words[0].set()
+        assert await anext(stream) == 0  # the rest has come with it
+        assert await polled(stream, within_a_cancelled_scope) == 1
+
+    polls = 0
+    run(main)
+    assert polls > 5
+
+
+@in_each_loop
 def test_a_task_that_was_cancelled_leaves_the_stream_to_another(serve, run):
     sender = Sender(EVENTS)
     server = serve(sender)
@@ -349,3 +376,33 @@ def test_a_stream_that_is_polled_notices_that_no_byte_came_within_its_idle_timeo
             await polled(stream, poll)
 
     run(main)
+
+
+def test_what_arrived_while_nobody_read_is_read_though_the_time_is_up(serve, monkeypatch):
+    """On trio, where nothing is read in between; the time stands still until it has passed."""
+    clock = [0.0]
+    monkeypatch.setattr("clientele.wire.exchange.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    sender = Sender(LINES[:1])
+    server = serve(sender)
+
+    async def main() -> None:
+        transport = AsyncWireTransport(verify=False)
+        response = await transport.handle_async_request(httpx2.Request("GET", server.url))
+        response.stream.timeout = 60.0
+        with trio.move_on_after(POLL):
+            await response.stream.read()
+        sender.words[0].set()
+        await trio.lowlevel.wait_readable(response.extensions["network_stream"].get_extra_info("socket"))
+        clock[0] = 61.0
+        assert await response.stream.read() == LINES[0]
+        await transport.aclose()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("is_decoded", [False, True])
+def test_a_response_straight_from_the_transport_is_read(serve, is_decoded):
+    body = gzip.compress(b"5") if is_decoded else b"5"
+    server = serve(answer(body, headers="Content-Encoding: gzip\r\n" if is_decoded else ""))
+    with WireTransport(verify=False) as transport:
+        assert transport.handle_request(httpx2.Request("GET", server.url)).read() == b"5"

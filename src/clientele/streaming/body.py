@@ -68,8 +68,7 @@ class _Body:
     async def _read_decoded(self) -> bytes:
         decoder = cast("ContentDecoder", self._decoder)
         while not (data := decoder.read()):
-            encoded = await settled(self._source.read())
-            if not encoded:
+            if not (encoded := await settled(self._source.read())):
                 decoder.end()
                 return b""
             decoder.receive(encoded)
@@ -123,19 +122,20 @@ class AsyncBody(_Body):
     """The body of an asynchronous response; the twin of `Body`.
 
     Attributes:
+        event_loop: The one that reads it.
         read: Waits for the next bytes; gives `b""` at the end. A read that was cancelled may be repeated.
     """
 
     def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop) -> None:
         super().__init__(response, owner)
-        self._event_loop = event_loop
+        self.event_loop = event_loop
         self._source = _AsyncHTTPXBody(response, event_loop) if self._direct is None else self._direct
         self.read: Callable[[], Awaitable[bytes]] = self._source.read if self._decoder is None else self._read_decoded
 
     @property
     def is_closed(self) -> bool:
         """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
-        return super().is_closed or self._event_loop.has_ended
+        return super().is_closed or self.event_loop.has_ended
 
     async def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
@@ -154,11 +154,7 @@ class AsyncBody(_Body):
         """Have the event loop let go of the connection. Any thread, and a finalizer, may do that."""
         if not self._is_closed:
             self._is_closed = True
-            self._event_loop.call_soon(self._source.let_go)
-
-    def is_read_here(self) -> bool:
-        """Whether the event loop that runs the caller is the one that reads it."""
-        return self._event_loop.is_running_here()
+            self.event_loop.call_soon(self._source.let_go)
 
 
 class _HTTPXBody:

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
-import anyio
+import anyio.lowlevel
 import httpx2
 
 from ..event_loop import EventLoop
@@ -287,6 +287,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         if self._is_read:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
         self._is_read = True
+        reads = 0
         try:
             while not self._is_closed:
                 reader = self._reader
@@ -296,6 +297,8 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
                 if reader.ended is not None:
                     await self._go_on(reader.ended)
                     continue
+                if (reads := reads + 1) > 4:  # and no item: what inflates to a lot of nothing lets other tasks run
+                    await anyio.lowlevel.checkpoint()
                 try:
                     if data := await self._body.read():
                         reader.receive(data)
@@ -303,8 +306,11 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
                         self._stopped()
                 except (httpx2.RequestError, httpx2.StreamError) as error:
                     self._stopped(error)
-        except Exception:  # a cancelled read is none, and not the end of the stream
-            await self.aclose()
+        except BaseException as error:
+            if isinstance(error, Exception):  # a cancelled read is none, and not the end of the stream
+                await self.aclose()
+            elif type(error).__name__ == "CancelledError":  # asyncio's
+                _let_go_with_task(error)
             raise
         finally:
             self._is_read = False
@@ -318,16 +324,14 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
             RuntimeError: The stream was declared without `reconnect`, or is read in another event loop.
         """
         self._check_resumable()
-        if not self._body.is_read_here():
+        if not self._body.event_loop.is_running_here():
             raise RuntimeError(
                 "the stream is read in another event loop, or thread; restart it there, "
                 "with loop.call_soon_threadsafe(stream.restart) for example"
             )
         self._is_restarting = True
-        if self._is_resuming:
-            self._wake()
-        else:
-            self._body.close_soon()
+        self._wake()
+        self._body.close_soon()
 
     async def aclose(self) -> None:
         """Do as `Stream.close` does. Safe from another task while the iteration waits, which ends it."""
@@ -371,7 +375,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         self._is_restarting = False
         if not self._is_closed:
             self._opening = _Opening(functools.partial(self._reopen, self._reader))
-            self._opening_finalizer = weakref.finalize(self, self._opening.leave_soon)
+            self._opening_finalizer = weakref.finalize(self, self._body.event_loop.call_soon, self._opening.leave)
 
     async def _attempt(self, opening: _Opening[T]) -> Ended | None:
         """Wait for an attempt; how that ended, `None` if the stream goes on, or has been closed."""
@@ -400,24 +404,18 @@ class _Opening(Generic[T]):
     def __init__(self, reopen: Callable[[], Awaitable[AsyncOpened[T]]]) -> None:
         self.opened: Future[AsyncOpened[T]] = Future()
         self.done = anyio.Event()
-        self._reopen = reopen
         self._scope = anyio.CancelScope()
-        self._event_loop = EventLoop.running()
-        self._event_loop.spawn(self._run)
+        EventLoop.running().spawn(functools.partial(self._run, reopen))
 
     def leave(self) -> None:
         """Do not wait for it any more: end it, and close what it opens all the same."""
         self._scope.cancel()
         self.opened.add_done_callback(_close_opened)
 
-    def leave_soon(self) -> None:
-        """Have the event loop leave it. Any thread, and a finalizer, may do that."""
-        self._event_loop.call_soon(self.leave)
-
-    async def _run(self) -> None:
+    async def _run(self, reopen: Callable[[], Awaitable[AsyncOpened[T]]]) -> None:
         try:
             with self._scope:
-                self.opened.set_result(await self._reopen())
+                self.opened.set_result(await reopen())
         except Exception as error:  # for whoever takes it
             self.opened.set_exception(error)
         finally:
@@ -428,3 +426,17 @@ class _Opening(Generic[T]):
 def _close_opened(opened: Future[AsyncOpened[T]]) -> None:
     with contextlib.suppress(BaseException):  # it was not opened: nobody waits to be told why
         opened.result()[0].close_soon()
+
+
+def _let_go_with_task(error: BaseException) -> None:
+    """When the task is done, drop the frames, and so the stream: anyio's task groups leave the error in a cycle."""
+    import asyncio  # slow to import, and synchronous calls have no need of it
+
+    def drop_frames(_: object) -> None:
+        if (cancelled := known()) is not None:
+            cancelled.__traceback__ = None
+
+    known = weakref.ref(error)
+    if (task := asyncio.current_task()) is not None:
+        task.add_done_callback(drop_frames)
+        weakref.finalize(error, task.remove_done_callback, drop_frames)
