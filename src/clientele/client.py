@@ -230,9 +230,8 @@ def _check_names(name: str, options: Mapping[str, Any], known: Collection[str]) 
     unknown = sorted(options.keys() - set(known))
     if unknown:
         hints = "".join(_hint(each, known) for each in unknown)
-        raise TypeError(
-            f"{printable_path(name)}: unexpected options: {', '.join(unknown)}; there are {', '.join(known)}{hints}"
-        )
+        allowed = f"there are {', '.join(known)}{hints}"
+        raise TypeError(f"{printable_path(name)}: unexpected options: {', '.join(unknown)}; {allowed}")
 
 
 def _hint(name: str, known: Collection[str]) -> str:

@@ -190,10 +190,8 @@ class StreamDecodeError(_AnsweredError, StreamError):
         self.validation_error = validation_error
         name = "" if event.event == "message" else f" ({excerpt(event.event)!r})"
         cure = "; if that ends the stream, declare it with until=" if _SENTINEL.fullmatch(event.data.strip()) else ""
-        message = (
-            f"event {event_number}{name} of the stream is not {type_name(expected)}: "
-            f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}"
-        )
+        found = f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}"
+        message = f"event {event_number}{name} of the stream is not {type_name(expected)}: {found}"
         super().__init__(message, request=response.request, response=response, **progress)
 
 

@@ -183,7 +183,6 @@ def errors_named(name: str) -> Generator[None]:
     name = printable_path(name)
     try:
         yield
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from error.__cause__  # without the same words once more
-    except (ValueError, httpx2.InvalidURL) as error:
-        raise ValueError(f"{name}: {error}") from error.__cause__
+    except (TypeError, ValueError, httpx2.InvalidURL) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error.__cause__  # without the same words once more

@@ -82,9 +82,8 @@ class PathTemplate:
         """Fill the placeholders: the path, its values percent-encoded whole, and the template's query."""
         for name in self._names_in_path:
             if (value := values[name]) in ("", ".", ".."):
-                raise ValueError(
-                    f"path parameter {name!r} is {value!r}, which would lead to another path; {_NAME_SOMETHING}"
-                )
+                problem = f"is {value!r}, which would lead to another path"
+                raise ValueError(f"path parameter {name!r} {problem}; {_NAME_SOMETHING}")
         quoted = {name: quote(value, safe="") for name, value in values.items()}
         return self._path.format_map(quoted), parse_qsl(self._query.format_map(quoted), keep_blank_values=True)
 
@@ -161,14 +160,11 @@ def _cookies(texts: list[tuple[str, str]]) -> dict[str, str]:
         raise PydanticSerializationError("a single value is needed for a cookie, not a list")
     for name, text in texts:
         if not is_token(name):
-            raise ValueError(
-                f"{excerpt(name)!r} cannot be the name of a cookie; it is no token (RFC 6265, section 4.1.1)"
-            )
+            problem = "it is no token (RFC 6265, section 4.1.1)"
+            raise ValueError(f"{excerpt(name)!r} cannot be the name of a cookie; {problem}")
         if not _COOKIE_VALUE.fullmatch(text):
-            raise ValueError(
-                f"the value of the cookie {name!r} has a semicolon, a control character or one outside ASCII in it; "
-                "encode it, as with urllib.parse.quote"
-            )
+            problem = "has a semicolon, a control character or one outside ASCII in it"
+            raise ValueError(f"the value of the cookie {name!r} {problem}; encode it, as with urllib.parse.quote")
     return dict(texts)
 
 

@@ -241,9 +241,8 @@ class Signature:
         if origin not in SYNC_ITERATORS + ASYNC_ITERATORS:
             if self._options.streaming_response:
                 cure = f"declare {iterator}[T], T being the type of one event's data"
-                raise TypeError(
-                    f"{shown} is no iterator, but the endpoint is declared with streaming_response=True; {cure}"
-                )
+                problem = "is no iterator, but the endpoint is declared with streaming_response=True"
+                raise TypeError(f"{shown} {problem}; {cure}")
             return annotation
         if not self._options.streaming_response:
             cure = "streaming_response=True, or the result as list[T] if the answer comes all at once"

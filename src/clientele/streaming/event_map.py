@@ -34,10 +34,9 @@ logger = logging.getLogger("clientele")
 
 
 class EventMap:
-    """How the events of each name are handled; `logged_names` collects the unlisted names that have been logged.
+    """How the events of each name are handled; a `TypeError` where `entries` is no such mapping, or none is a type.
 
-    Raises:
-        TypeError: The entries are not such a mapping, or none of them is a type.
+    `logged_names` collects the unlisted names that have been logged.
     """
 
     def __init__(self, entries: Mapping[Any, Any], logged_names: set[str] | None = None) -> None:
@@ -58,16 +57,13 @@ class EventMap:
         """Raise `TypeError` unless the types in the map are those of `data_type`, the data of `item_type`'s events."""
         for name, each in self._types.items():
             if not covers(data_type, each):
-                raise TypeError(
-                    f"event_map makes {type_name(each)} of the event {name!r}, "
-                    f"which {type_name(item_type)} does not have; add it to the union, or correct the map"
-                )
+                lack = f"which {type_name(item_type)} does not have; add it to the union, or correct the map"
+                raise TypeError(f"event_map makes {type_name(each)} of the event {name!r}, {lack}")
         made = [part for each in self._types.values() for part in members_of(each)]
         for member in members_of(data_type):
             if member not in made and not any(covers(member, part) for part in made):
-                raise TypeError(
-                    f"event_map makes no event a {type_name(member)}; map a name to it, or take it out of the union"
-                )
+                cure = "map a name to it, or take it out of the union"
+                raise TypeError(f"event_map makes no event a {type_name(member)}; {cure}")
 
     def decode(self, event: ServerSentEvent[bytes]) -> Any:
         """The event's data as the type that its name stands for, or `SKIPPED`; or raise what the map says."""

@@ -52,10 +52,9 @@ logger = logging.getLogger("clientele")
 
 
 class ItemPlan:
-    """How frames become items of type `item_type`. The other parameters are options of the endpoint.
+    """How frames become items of type `item_type`; a `TypeError` where no such items can be made of such a stream.
 
-    Raises:
-        TypeError: No such items can be made of such a stream.
+    The other parameters are options of the endpoint.
     """
 
     def __init__(
@@ -98,11 +97,7 @@ class ItemPlan:
         self.max_event_size = max_event_size
 
     def format_for(self, response: httpx2.Response) -> StreamFormat:
-        """The format to read a response in.
-
-        Raises:
-            UnexpectedContentType: The response is in no format that has such items.
-        """
+        """The format to read a response in; `UnexpectedContentType` where it is in no format that has such items."""
         if response.has_redirect_location:
             raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
         if response.status_code == httpx2.codes.NO_CONTENT:
@@ -113,9 +108,8 @@ class ItemPlan:
         if FORMATS["jsonl"] in self._formats and is_requested_document(response):
             return JSON_DOCUMENT
         expected = " or ".join(each.media_types[0] for each in self._formats)
-        if found is not None:
-            cure = f"which has no {type_name(self.item_type)}; that comes in {expected} only"
-        else:
+        cure = f"which has no {type_name(self.item_type)}; that comes in {expected} only"
+        if found is None:
             cure = (
                 f"where {expected} was expected; if this endpoint answers all at once, declare it without "
                 "streaming_response=True, or call client.request; if it is a stream all the same, say its format: "
@@ -129,13 +123,10 @@ class ItemPlan:
 
 
 class ItemReader(Generic[T]):
-    """The items of one response, as far as its bytes have arrived.
+    """The items of one response, as far as its bytes have arrived; `UnexpectedContentType` where it is no such stream.
 
     `before` read the stream before it reconnected; `items_received` counts since the stream began; `ended` says how the
     response ended, `None` as long as it goes on.
-
-    Raises:
-        UnexpectedContentType: The response is no stream of such items.
     """
 
     def __init__(self, response: httpx2.Response, plan: ItemPlan, before: ItemReader[T] | None = None) -> None:
@@ -160,8 +151,8 @@ class ItemReader(Generic[T]):
         return self._parser.last_event_id
 
     @property
-    def _progress(self) -> dict[str, Any]:
-        return {"items_received": self.items_received, "last_event_id": self.last_event_id}
+    def _details(self) -> dict[str, Any]:
+        return {"response": self.response, "items_received": self.items_received, "last_event_id": self.last_event_id}
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes, once the items in those before have been taken."""
@@ -199,9 +190,7 @@ class ItemReader(Generic[T]):
                     return item
         except OversizedEvent:
             limit = self._plan.max_event_size
-            raise EventTooLarge(
-                event_number=self._events_read + 1, max_event_size=limit, response=self.response, **self._progress
-            ) from None
+            raise EventTooLarge(event_number=self._events_read + 1, max_event_size=limit, **self._details) from None
         except (StopIteration, StopAsyncIteration) as error:  # it would pass for the end of the items
             raise RuntimeError(f"what reads {type_name(self._plan.item_type)} raised {error!r}") from error
         if self._is_at_end and self.ended is None:
@@ -226,13 +215,8 @@ class ItemReader(Generic[T]):
     ) -> StreamInterrupted:
         """The exception for a stream that was cut short here, after so many attempts to reconnect."""
         items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
-        return StreamInterrupted(
-            f"{what} after {items}" + (f": {reason}" if reason else ""),
-            request=self.response.request,
-            response=self.response,
-            attempts=attempts,
-            **self._progress,
-        )
+        message = f"{what} after {items}" + (f": {reason}" if reason else "")
+        return StreamInterrupted(message, request=self.response.request, attempts=attempts, **self._details)
 
     def _finish(self) -> None:
         until = self._plan.until
@@ -277,8 +261,7 @@ class ItemReader(Generic[T]):
             event_number=self._events_read,
             expected=self._plan.type_of(event),
             validation_error=error,
-            response=self.response,
-            **self._progress,
+            **self._details,
         )
         exception.__cause__ = error
         on_invalid = self._plan.on_invalid
@@ -301,10 +284,8 @@ def _taken_apart(item_type: Any) -> tuple[Any, bool, bool]:
     if not whole:
         return (typing.Union[others] if takes_comments else item_type), False, takes_comments  # noqa: UP007
     if len(whole) < len(others):
-        raise TypeError(
-            f"{type_name(item_type)} is an event for some and its data for others; "
-            "declare ServerSentEvent[A | B], or A | B"
-        )
+        cure = "declare ServerSentEvent[A | B], or A | B"
+        raise TypeError(f"{type_name(item_type)} is an event for some and its data for others; {cure}")
     data_types = tuple((typing.get_args(base_type(member)) or (str,))[0] for member in whole)
     return typing.Union[data_types], True, takes_comments  # noqa: UP007
 

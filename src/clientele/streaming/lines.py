@@ -50,8 +50,7 @@ class ChunkParser:
     def receive(self, data: bytes) -> Iterable[bytes | BrokenText]:
         """Take the next bytes, and give what they complete. It must be exhausted before the next are handed over.
 
-        Raises:
-            OversizedEvent: Something is larger than `max_event_size`. What comes before it was given.
+        `OversizedEvent`: something is larger than `max_event_size`. What comes before it was given.
         """
         return (data,) if data else ()
 

@@ -97,10 +97,8 @@ class Reconnect:
         for name in ("initial_delay", "max_delay"):
             if not is_number(value := getattr(self, name), int, float) and value != 0:
                 raise ValueError(f"{name} is {value!r}; it is a finite number of seconds, 0 or above")
-        if self.max_attempts is not None and not is_number(self.max_attempts, int):
-            raise ValueError(
-                f"max_attempts is {self.max_attempts!r}; it is a whole number above 0, or None for any number"
-            )
+        if (most := self.max_attempts) is not None and not is_number(most, int):
+            raise ValueError(f"max_attempts is {most!r}; it is a whole number above 0, or None for any number")
         if self.on_reconnect is not None:
             check_function("on_reconnect", self.on_reconnect, "a function of a ReconnectAttempt")
 
@@ -117,13 +115,11 @@ class Ended:
     @classmethod
     def before_stream(cls, error: APIException) -> Ended:
         """The end of an attempt that led to no stream."""
-        how: Ending = "refused"
         if isinstance(error, HTTPStatusError):
-            if error.status_code in (408, 429) or error.status_code >= 500:
-                how = "unavailable"
-        elif isinstance(error, StreamInterrupted | TransportError) and not isinstance(error.__cause__, _LASTING):
-            how = "cut short"
-        return cls(how, error)
+            is_passing = error.status_code in (408, 429) or error.status_code >= 500
+            return cls("unavailable" if is_passing else "refused", error)
+        is_cut = isinstance(error, StreamInterrupted | TransportError) and not isinstance(error.__cause__, _LASTING)
+        return cls("cut short" if is_cut else "refused", error)
 
 
 @dataclass(slots=True)

@@ -123,8 +123,7 @@ class EventStreamParser:
     def receive(self, data: bytes) -> Iterable[EventStreamFrame]:
         """Take the next bytes, and give what they complete. It must be exhausted before the next are handed over.
 
-        Raises:
-            OversizedEvent: An event, or a line, is larger than `max_event_size`. The events before it were given.
+        `OversizedEvent`: an event, or a line, is larger than `max_event_size`. The events before it were given.
         """
         if not self._is_between_events:
             return self._receive_rest(data)

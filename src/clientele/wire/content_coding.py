@@ -54,8 +54,7 @@ class ContentDecoder:
     def read(self) -> bytes:
         """Return the next decoded bytes, at most `MAX_OUTPUT`, or `b""` when more input is needed.
 
-        Raises:
-            httpx2.DecodingError: The body is not in its coding, or inflates to nothing for too long.
+        `httpx2.DecodingError`: the body is not in its coding, or inflates to nothing for too long.
         """
         layers = self._layers
         index = last = len(layers) - 1
@@ -72,19 +71,13 @@ class ContentDecoder:
                 idle += len(output)
                 if idle > last * _MAX_IDLE:
                     names = ", ".join(layer.coding for layer in reversed(layers))
-                    raise httpx2.DecodingError(
-                        f"the body in the content codings {names} inflates to {idle} bytes that decode to nothing; "
-                        "this may be a decompression bomb"
-                    )
+                    problem = f"inflates to {idle} bytes that decode to nothing; this may be a decompression bomb"
+                    raise httpx2.DecodingError(f"the body in the content codings {names} {problem}")
                 index += 1
                 layers[index].receive(output)
 
     def end(self) -> None:
-        """Check that the body is complete. Call it at the end of the input, when `read` has returned `b""`.
-
-        Raises:
-            httpx2.RemoteProtocolError: A coding has not ended, so the body was cut short.
-        """
+        """Raise `httpx2.RemoteProtocolError` if the body was cut short. Call it at the end, when `read` gives `b""`."""
         for layer in self._layers:
             if not layer.is_complete:
                 raise httpx2.RemoteProtocolError(f"the body was cut short: its {layer.coding} coding has not ended")
@@ -93,9 +86,8 @@ class ContentDecoder:
 def content_decoder(values: Iterable[str]) -> ContentDecoder | None:
     """Return a decoder for the values of the Content-Encoding header lines, or `None` if there is nothing to decode.
 
-    Raises:
-        UnsupportedContentCoding: A coding is unknown, or the package that decodes it is not installed.
-        httpx2.DecodingError: There are more than five codings.
+    `UnsupportedContentCoding`: a coding is unknown, or the package that decodes it is not installed.
+    `httpx2.DecodingError`: there are more than five codings.
     """
     names = [name.strip() for value in values for name in value.lower().split(",")]
     codings = [name for name in names if name not in ("", "identity", "none")]
@@ -105,9 +97,8 @@ def content_decoder(values: Iterable[str]) -> ContentDecoder | None:
         raise httpx2.DecodingError(f"the body has {len(codings)} content codings in a row; {_MAX_CODINGS} is the limit")
     for name in codings:
         if name not in _CODINGS:
-            raise UnsupportedContentCoding(
-                f"its content coding {name!r} is unknown; ask for one of {', '.join(_CODINGS)} with Accept-Encoding"
-            )
+            cure = f"ask for one of {', '.join(_CODINGS)} with Accept-Encoding"
+            raise UnsupportedContentCoding(f"its content coding {name!r} is unknown; {cure}")
     return ContentDecoder([_CODINGS[name]() for name in reversed(codings)])
 
 
