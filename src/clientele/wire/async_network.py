@@ -29,6 +29,7 @@ from .network import (
     Address,
     NotSent,
     Target,
+    Unread,
     all_of,
     connect_errors,
     in_turns,
@@ -39,13 +40,9 @@ from .network import (
 )
 
 
-class _AsyncStream(httpcore2.AsyncNetworkStream):
+class _AsyncStream(Unread, httpcore2.AsyncNetworkStream):
     reader: Any = None
     _event_loop: EventLoop
-    _unread = b""
-
-    def unread(self, data: bytes) -> None:
-        self._unread = data + self._unread
 
     def abort(self) -> None:
         """Let go of the socket, from the loop's thread. A task that waits for it is woken."""
@@ -104,8 +101,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
             self._unread = self.reader.take()
             if not self._unread and self.reader.error is not None:
                 raise self.reader.error
-        data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
-        return data
+        return self.take_unread(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
@@ -123,8 +119,9 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _AsyncioStream:
-        if self._unread or (self.reader is not None and self.reader.size):
-            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
+        if self.reader is not None and self.reader.size:
+            self.unread(self.reader.take())
+        self.check_nothing_unread()
         options: Any = {"server_hostname": server_hostname, "ssl_handshake_timeout": 1e9}  # it would be a minute
         with connect_errors(), anyio.fail_after(timeout):
             transport = await self._loop.start_tls(self._transport, self, ssl_context, **options)
@@ -232,8 +229,7 @@ class _TrioStream(_AsyncStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unread:
-            data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
-            return data
+            return self.take_unread(max_bytes)
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -244,8 +240,7 @@ class _TrioStream(_AsyncStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _TrioStream:
-        if self._unread:
-            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
+        self.check_nothing_unread()
         self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         return self
 

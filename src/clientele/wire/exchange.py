@@ -161,7 +161,7 @@ class _Body:
     async def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self.let_go()  # whatever becomes of the trace
+            self.let_go()  # even if the trace raises
             await traced(self._trace, "http11.response_closed", {}, bool)
 
     async def _traced_read(self, trace: Trace) -> bytes:

@@ -76,7 +76,27 @@ def connect_errors() -> Generator[None]:
         raise httpcore2.ConnectError(str(error) or "the server ended the connection") from error
 
 
-class _SocketStream(httpcore2.NetworkStream):
+class Unread:
+    """The bytes that a stream has received, and that are to be read before any others."""
+
+    _unread = b""
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back, in front."""
+        self._unread = data + self._unread
+
+    def take_unread(self, max_bytes: int) -> bytes:
+        """At most so many of them; `b""` if there are none."""
+        data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
+        return data
+
+    def check_nothing_unread(self) -> None:
+        """Raise `httpcore2.ConnectError` if TLS cannot begin: anybody on the way could have written these bytes."""
+        if self._unread:
+            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
+
+
+class _SocketStream(Unread, httpcore2.NetworkStream):
     """A blocking socket. One thread reads and writes; any thread may abort it."""
 
     reader: Any
@@ -85,7 +105,6 @@ class _SocketStream(httpcore2.NetworkStream):
         self._socket = connection
         self._process = os.getpid()
         self._timeout = connection.gettimeout()
-        self._unread = b""
         self._is_used = False
         self._is_closed = False
         self._lock = threading.Lock()
@@ -95,8 +114,7 @@ class _SocketStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unread:
-            data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
-            return data
+            return self.take_unread(max_bytes)
         self._enter(timeout, httpcore2.ReadError)
         try:
             data = self._socket.recv(max_bytes)
@@ -130,8 +148,7 @@ class _SocketStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _SocketStream:
-        if self._unread:  # anybody on the way could have written it
-            raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
+        self.check_nothing_unread()
         self._enter(timeout, httpcore2.ConnectError)
         try:
             with connect_errors():
@@ -145,9 +162,6 @@ class _SocketStream(httpcore2.NetworkStream):
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return socket_info(self._socket, info)
-
-    def unread(self, data: bytes) -> None:
-        self._unread = data + self._unread
 
     def close(self) -> None:
         self.abort()
