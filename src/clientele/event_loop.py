@@ -157,6 +157,7 @@ class PerLoop(Generic[C]):
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
         self._made: weakref.WeakKeyDictionary[EventLoop, C] = weakref.WeakKeyDictionary()
+        weakref.finalize(self, _close_soon, self._made)
 
     def here(self) -> C:
         """The one of the event loop that runs the caller."""
@@ -176,10 +177,14 @@ class PerLoop(Generic[C]):
             await here.aclose()
 
     def close_soon(self) -> None:
-        """Have all loops close theirs. Safe in any thread, and in a finalizer."""
-        for event_loop, made in list(self._made.items()):
-            event_loop.close_soon(made)
-        self._made.clear()
+        """Have all loops close theirs, as they do when nobody holds this any more. Safe in any thread."""
+        _close_soon(self._made)
+
+
+def _close_soon(made: weakref.WeakKeyDictionary[EventLoop, Any]) -> None:
+    for event_loop, closable in list(made.items()):
+        event_loop.close_soon(closable)
+    made.clear()
 
 
 def _running_loop() -> Any:

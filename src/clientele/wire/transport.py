@@ -110,7 +110,7 @@ class _Wire:
                     if is_used_again and isinstance(error, NotSent):  # the server cannot have seen any of it
                         connections.do(connections.pool.replace, ticket)
                         continue
-                    connections.release(stream, origin, is_reusable=False)  # whatever becomes of the trace
+                    connections.release(stream, origin, is_reusable=False)  # even if the trace raises
                     await traced(exchange.trace, "http11.response_closed", {}, bool)
                     raise
         body = self._body_class(stream, reader, exchange, functools.partial(connections.release, stream, origin))
@@ -224,7 +224,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
     - an unknown content coding is an error where the content is read.
 
     Raises:
-        ValueError: The proxy is none that it speaks to.
+        ValueError: The proxy is not an http proxy.
     """
 
     _body_class = ResponseBody
@@ -278,7 +278,6 @@ class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
 
         self._connect_to = aconnect
         self._connections = PerLoop(functools.partial(Connections, self._limits, anyio.Event))
-        weakref.finalize(self, self._connections.close_soon)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and give the response as soon as its head has arrived.
