@@ -30,6 +30,7 @@ from ..streaming.event_map import EventMap
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemPlan
 from ..validation import accepts_none, base_type, covers, parser_decoder, type_adapter, union_members, without
+from ..wire.response import copy_of
 from .options import Options
 
 MAX_ERROR_BODY_SIZE = 1024 * 1024  # of an error that came where a stream was expected, in bytes
@@ -40,7 +41,7 @@ DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]  # raises `Response
 
 @dataclass(frozen=True, slots=True)
 class CompleteResult:
-    """What becomes of complete responses: how each is decoded, those of some statuses in a way of their own."""
+    """How complete responses are handled: how each is decoded, those of some statuses in a way of their own."""
 
     decode: DecodeResponse
     by_status: Mapping[int, DecodeResponse]
@@ -62,7 +63,7 @@ class CompleteResult:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """What becomes of streams: what their items are, and how the errors of some statuses are parsed."""
+    """How streams are handled: what their items are, and how the errors of some statuses are parsed."""
 
     items: ItemPlan
     by_status: Mapping[int, DecodeResponse]
@@ -79,7 +80,7 @@ class StreamResult:
 
 
 def declared_result(type_: Any, options: Options, logged: set[str] | None = None) -> CompleteResult | StreamResult:
-    """What becomes of responses whose result, or the items of whose stream, are of this type."""
+    """How responses are handled whose result, or the items of whose stream, are of this type."""
     by_status = {int(status): _decoder(each) for status, each in (options.response_map or {}).items()}
     if options.streaming_response:
         items = ItemPlan(
@@ -169,15 +170,7 @@ def _with_content(response: httpx2.Response, content: bytes) -> httpx2.Response:
     headers = response.headers.copy()
     for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
         headers.pop(name, None)  # they speak of the body as it was sent, not of the content as it was decoded
-    complete = httpx2.Response(
-        response.status_code,
-        headers=headers,
-        content=content,
-        request=response.request,
-        extensions=response.extensions,
-        history=response.history,
-        default_encoding=response.default_encoding,
-    )
+    complete = copy_of(response, headers=headers, content=content)
     with contextlib.suppress(RuntimeError):  # httpx2's way of saying that it was not measured
         complete.elapsed = response.elapsed
     return complete

@@ -37,15 +37,7 @@ class WireResponse(httpx2.Response):
         is_ours = isinstance(response, cls) or response.is_stream_consumed
         if is_ours or "Content-Encoding" not in response.headers:
             return response
-        return cls(
-            response.status_code,
-            headers=response.headers,
-            stream=response.stream,
-            request=response.request,
-            extensions=response.extensions,
-            history=response.history,
-            default_encoding=response.default_encoding,
-        )
+        return copy_of(response, cls, stream=response.stream)
 
     @property
     def stream(self) -> httpx2.SyncByteStream | httpx2.AsyncByteStream:
@@ -96,6 +88,12 @@ class WireResponse(httpx2.Response):
         with suppress(RuntimeError):  # straight from the transport it has none
             request = self.request
         return httpx2.Response(200, stream=_Content(self, decoder), request=request)
+
+
+def copy_of(response: httpx2.Response, kind: type[httpx2.Response] = httpx2.Response, **other: Any) -> httpx2.Response:
+    """The same response, with what is given here in place of its own."""
+    names = ("headers", "request", "extensions", "history", "default_encoding")
+    return kind(response.status_code, **{name: getattr(response, name) for name in names} | other)
 
 
 class _Content(httpx2.SyncByteStream, httpx2.AsyncByteStream):
