@@ -1,4 +1,4 @@
-"""What becomes of a complete answer."""
+"""How a complete answer is handled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an answer by its status, and by a parser of the user's own."""
+"""How an answer is handled by its status, and by a parser of the user's own."""
 
 from __future__ import annotations
 

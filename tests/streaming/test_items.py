@@ -1,4 +1,4 @@
-"""What becomes of an event's data, type by type."""
+"""What an event's data is parsed as, type by type."""
 
 from __future__ import annotations
 

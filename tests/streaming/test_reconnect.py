@@ -1,4 +1,4 @@
-"""Streams that are taken up again, over real sockets."""
+"""Streams that reconnect, over real sockets."""
 
 from __future__ import annotations
 

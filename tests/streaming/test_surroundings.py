@@ -1,4 +1,4 @@
-"""One client at module level, and streams that are cut and taken up again, in many loops, threads and processes."""
+"""One client at module level, and streams that are cut and reconnect, in many loops, threads and processes."""
 
 from __future__ import annotations
 

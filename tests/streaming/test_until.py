@@ -1,4 +1,4 @@
-"""Streams that say themselves where they end, and what becomes of their connections then."""
+"""Streams that say themselves where they end, and how their connections are handled then."""
 
 from __future__ import annotations
 

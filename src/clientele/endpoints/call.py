@@ -81,7 +81,7 @@ class Call:
     def _open(
         self, result: StreamResult, before: ItemReader[Any] | None = None, interrupt: Interrupt | None = None
     ) -> tuple[Body, ItemReader[Any]]:
-        """Open a stream, or take up again what `before` has read of it."""
+        """Open a stream, or reconnect behind what `before` has read of it."""
         client = self._clients.client()
         request = self._build_request(client, before)
         if interrupt is not None:

@@ -48,9 +48,9 @@ class StreamOptions(AnswerOptions, total=False):
             comes is read so, whatever its content type. Default: the content type says it.
         until: What ends the stream: the data of an event, or a function that is given each event and says whether it
             does. That event is not yielded; a stream that ends without it was interrupted. Default: it ends by itself.
-        event_map: What becomes of the events of each name: a type for their data, `None` to skip them, an exception
+        event_map: How the events of each name are handled: a type for their data, `None` to skip them, an exception
             class to raise one made of the event; `"*"` stands for all other names, which are skipped otherwise.
-        on_invalid: What becomes of an event that is not of its type: `"raise"`, the default; `"skip"`, with a warning
+        on_invalid: How an event is handled that is not of its type: `"raise"`, the default; `"skip"`, with a warning
             in the log; or a function that is given the `StreamDecodeError` and returns an item in its place, or raises.
         reconnect: Whether, and how, Clientele reconnects when the connection ends: it sends the same request again,
             with `Last-Event-ID` if an id is known. The stream ends with `until` then, or with status 204, and not with

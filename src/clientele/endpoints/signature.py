@@ -113,7 +113,7 @@ _MARKERS_BY_NAME: dict[str, type[Marker]] = {"data": Body, "query": Query, "head
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is known about a call before its arguments are: what is sent where, and what becomes of the response."""
+    """What is known about a call before its arguments are: what is sent where, and how the response is handled."""
 
     name: str
     method: str

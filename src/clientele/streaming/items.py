@@ -238,7 +238,7 @@ class ItemReader(Generic[T]):
         self.ended = Ended(how, cause, had_events=had_events, retry=self._parser.retry)
 
     def _item(self, frame: Frame) -> Any:
-        """What becomes of a frame: an item, `SKIPPED`, or the end of the stream."""
+        """What a frame gives: an item, `SKIPPED`, or the end of the stream."""
         if isinstance(frame, Comment):
             return frame if self._plan.takes_comments else SKIPPED
         self._events_read += 1

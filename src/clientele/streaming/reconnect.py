@@ -133,7 +133,7 @@ class Resumption:
     retry: int | None = None  # what the server has set, in milliseconds
 
     def after(self, ended: Ended) -> float | Outcome:
-        """How many seconds to wait before the next attempt; or what becomes of the stream without one."""
+        """How many seconds to wait before the next attempt; or how the stream ends without one."""
         without, follows = _TABLE[ended.how]
         if self.policy is None:
             return without

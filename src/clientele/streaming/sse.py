@@ -105,7 +105,7 @@ class EventStreamParser:
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
-        self.last_event_id = ""  # of the last finished event; set from outside when a stream is taken up again
+        self.last_event_id = ""  # of the last finished event; set from outside when a stream reconnects
         self.retry: int | None = None  # the latest that the stream has set, in milliseconds
         self._lines = LineBuffer(carriage_returns=True)
         self._data: bytes | bytearray | None = None  # lists of lines would take many times the room of short ones
