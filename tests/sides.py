@@ -22,6 +22,20 @@ RUNNERS: dict[str, Callable[..., Any]] = {
 }
 
 
+def number_endpoints(client: api.APIClient) -> tuple[Callable[[], int], Callable[[], Awaitable[int]]]:
+    """An endpoint of each side, for a server that answers with a number."""
+
+    @client.get("/")
+    def get(*, result: int) -> int:
+        return result
+
+    @client.get("/")
+    async def aget(*, result: int) -> int:
+        return result
+
+    return get, aget
+
+
 @dataclass
 class Reading:
     """What came of reading a stream.

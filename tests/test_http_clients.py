@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import os
 import socket
-import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,23 +16,10 @@ import pytest
 import trio
 import uvloop
 from tests.servers import answer
-from tests.sides import RUNNERS
+from tests.sides import RUNNERS, number_endpoints
 
 from clientele import api
 from clientele.wire.network import KEEPALIVE_OPTIONS
-from clientele.wire.tls import OfferingContext
-
-
-def number_endpoints(client: api.APIClient):
-    @client.get("/")
-    def get(*, result: int) -> int:
-        return result
-
-    @client.get("/")
-    async def aget(*, result: int) -> int:
-        return result
-
-    return get, aget
 
 
 @pytest.fixture
@@ -256,29 +241,6 @@ def test_a_forked_child_uses_connections_of_its_own(server):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert get() == 5
     assert server.connections == 3
-
-
-def test_a_forked_child_can_begin_tls_whatever_other_threads_do():
-    context = OfferingContext(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ["http/1.1"])
-    begin = functools.partial(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.test")
-    has_ended = threading.Event()
-
-    def begin_again_and_again() -> None:
-        while not has_ended.is_set():
-            begin()
-
-    thread = threading.Thread(target=begin_again_and_again)
-    thread.start()
-    try:
-        for _ in range(10):
-            child = os.fork()
-            if child == 0:
-                begin()
-                os._exit(0)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        has_ended.set()
-        thread.join()
 
 
 def test_event_loops_that_were_only_closed_are_forgotten(server):

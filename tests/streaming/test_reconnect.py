@@ -655,6 +655,15 @@ async def read(stream: AsyncIterator[int], items: list[int]) -> None:
         items.append(item)
 
 
+async def cancel_a_read(stream: AsyncIterator[int], items: list[int], until_stuck: Callable[[], object]) -> None:
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, stream, items)
+            await anyio.to_thread.run_sync(until_stuck)
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
 STATES = ["bytes", "wait", "attempt"]
 
 
@@ -793,12 +802,7 @@ def test_a_read_that_is_cancelled_leaves_the_stream_where_it_was(serve, run, sta
     async def main() -> list[int]:
         stream = await api.APIClient(server.url).astream("GET", "/", int, reconnect=policy, until="end")
         items = [await anext(stream)]
-        with anyio.CancelScope() as scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read, stream, items)
-                await anyio.to_thread.run_sync(until_stuck)
-                scope.cancel()
-        assert scope.cancelled_caught
+        await cancel_a_read(stream, items, until_stuck)
         stream.restart()
         return items + [item async for item in stream]
 
@@ -861,11 +865,7 @@ def test_a_stream_that_is_closed_after_a_cancelled_read_leaves_no_connection(ser
         async with api.APIClient(server.url) as client:
             stream = await client.astream("GET", "/", int, reconnect=policy)
             items = [await anext(stream)]
-            with anyio.CancelScope() as scope:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(read, stream, items)
-                    await anyio.to_thread.run_sync(until_stuck)
-                    scope.cancel()
+            await cancel_a_read(stream, items, until_stuck)
             await stream.aclose()
             await anyio.to_thread.run_sync(server.wait_until_closed)
             return items + [item async for item in stream]
@@ -881,11 +881,7 @@ def test_a_stream_that_is_dropped_after_a_cancelled_read_leaves_no_connection(se
         async with api.APIClient(server.url) as client:
             stream = await client.astream("GET", "/", int, reconnect=policy)
             items = [await anext(stream)]
-            with anyio.CancelScope() as scope:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(read, stream, items)
-                    await anyio.to_thread.run_sync(until_stuck)
-                    scope.cancel()
+            await cancel_a_read(stream, items, until_stuck)
             del stream
             gc.collect()
             await anyio.to_thread.run_sync(server.wait_until_closed)

@@ -398,11 +398,3 @@ def test_what_arrived_while_nobody_read_is_read_though_the_time_is_up(serve, mon
         await transport.aclose()
 
     trio.run(main)
-
-
-@pytest.mark.parametrize("is_decoded", [False, True])
-def test_a_response_straight_from_the_transport_is_read(serve, is_decoded):
-    body = gzip.compress(b"5") if is_decoded else b"5"
-    server = serve(answer(body, headers="Content-Encoding: gzip\r\n" if is_decoded else ""))
-    with WireTransport(verify=False) as transport:
-        assert transport.handle_request(httpx2.Request("GET", server.url)).read() == b"5"

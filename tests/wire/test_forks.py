@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import os
+import ssl
 import textwrap
+import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,9 +20,11 @@ from tests.listeners import tls_server, trusting
 from tests.loops import Word
 from tests.scripts import run_script
 from tests.servers import END, EVENT_STREAM, Connection, RawServer, answer, chunk
+from tests.sides import number_endpoints
 from tests.wire.loops import LOOPS, in_each_loop
 
 from clientele import api
+from clientele.wire.tls import OfferingContext
 from clientele.wire.transport import AsyncWireTransport, WireTransport
 
 in_asyncio = pytest.mark.parametrize("run", [LOOPS["asyncio"], LOOPS["uvloop"]], ids=["asyncio", "uvloop"])
@@ -50,23 +57,44 @@ def checked(function: Callable[[], Any], expected: Any) -> Callable[[], None]:
     return check
 
 
-def declare(server: RawServer, **settings: Any) -> tuple[Callable[[], int], Callable[[], Awaitable[int]]]:
-    client = api.APIClient(base_url=server.url, **settings)
+async def stream_or_answer(connection: Connection) -> None:
+    if connection.request.target == "/stream":
+        await connection.send(EVENT_STREAM + chunk(b"first"))
+        await connection.until_client_closes()
+    else:
+        await connection.send(answer(b"5"))
 
-    @client.get("/")
-    def get(*, result: int) -> int:
-        return result
 
-    @client.get("/")
-    async def aget(*, result: int) -> int:
-        return result
+def output_of(script: str, server: RawServer, directory: Path, **options: Any) -> tuple[str, str]:
+    """What a script writes that calls a server with these endpoints."""
+    (directory / "script.py").write_text(ENDPOINTS.format(url=server.url) + textwrap.dedent(script))
+    return run_script(directory / "script.py", **options)
 
-    return get, aget
+
+ENDPOINTS = """
+import asyncio, gc, os, sys
+from collections.abc import AsyncIterator
+from clientele import api
+
+client = api.APIClient(base_url={url!r})
+
+@client.get("/")
+def get(*, result: int) -> int:
+    return result
+
+@client.get("/")
+async def aget(*, result: int) -> int:
+    return result
+
+@client.get("/stream", streaming_response=True)
+async def astream(*, result: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    return result
+"""
 
 
 def test_sync_calls(serve):
     server = serve(answer(b"5"))
-    get, _ = declare(server)
+    get, _ = number_endpoints(api.APIClient(base_url=server.url))
     assert get() == 5
     assert exit_code(in_a_child(checked(get, 5))) == 0
     assert server.connections == 2
@@ -85,7 +113,7 @@ def test_async_calls_around_a_fork_in_the_running_event_loop(serve, run, is_tls)
 
 
 def fork_in_the_running_loop(server: RawServer, run, **settings) -> None:
-    _, aget = declare(server, **settings)
+    _, aget = number_endpoints(api.APIClient(base_url=server.url, **settings))
 
     async def main() -> None:
         assert await aget() == 5
@@ -102,7 +130,7 @@ def fork_in_the_running_loop(server: RawServer, run, **settings) -> None:
 @in_each_loop
 def test_async_calls_after_one_event_loop_and_before_another(serve, run):
     server = serve(answer(b"5"))
-    _, aget = declare(server)
+    _, aget = number_endpoints(api.APIClient(base_url=server.url))
     assert run(aget) == 5
     assert exit_code(in_a_child(checked(lambda: run(aget), 5))) == 0
     assert run(aget) == 5
@@ -177,27 +205,8 @@ def test_a_synchronous_transport_by_itself(serve):
     client.close()
 
 
-def test_a_synchronous_response_that_is_open_in_the_parent_goes_on_though_the_child_lets_go_of_it(serve):
-    word = Word()
-
-    async def stream(connection: Connection) -> None:
-        await connection.send(EVENT_STREAM + chunk(b"first"))
-        await word.given()
-        await connection.send(chunk(b"second") + END)
-
-    server = serve(stream)
-    with (
-        httpx2.Client(transport=WireTransport(verify=False)) as client,
-        client.stream("GET", server.url) as response,
-    ):
-        chunks = response.iter_raw()
-        assert next(chunks) == b"first"
-        assert exit_code(in_a_child(response.close)) == 0
-        word.set()
-        assert list(chunks) == [b"second"]
-
-
-def test_a_synchronous_response_over_tls_that_is_open_in_the_parent_goes_on(serve):
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+def test_a_synchronous_response_that_is_open_in_the_parent_goes_on_though_the_child_lets_go_of_it(serve, is_tls):
     word = Word()
 
     async def stream(connection: Connection) -> None:
@@ -206,8 +215,8 @@ def test_a_synchronous_response_over_tls_that_is_open_in_the_parent_goes_on(serv
         await connection.send(chunk(b"second") + END)
 
     with (
-        tls_server(stream) as server,
-        httpx2.Client(transport=WireTransport(verify=trusting())) as client,
+        tls_server(stream) if is_tls else contextlib.nullcontext(serve(stream)) as server,
+        httpx2.Client(transport=WireTransport(verify=trusting() if is_tls else False)) as client,
         client.stream("GET", server.url) as response,
     ):
         chunks = response.iter_raw()
@@ -218,31 +227,7 @@ def test_a_synchronous_response_over_tls_that_is_open_in_the_parent_goes_on(serv
 
 
 def test_a_child_ends_in_order_without_a_word(serve, tmp_path):
-    async def stream_or_answer(connection: Connection) -> None:
-        if connection.request.target != "/stream":
-            return await connection.send(answer(b"5"))
-        await connection.send(EVENT_STREAM + chunk(b"first"))
-        return await connection.until_client_closes()
-
     script = """
-        import asyncio, gc, os, sys
-        from collections.abc import AsyncIterator
-        from clientele import api
-
-        client = api.APIClient(base_url={url!r})
-
-        @client.get("/")
-        def get(*, result: int) -> int:
-            return result
-
-        @client.get("/")
-        async def aget(*, result: int) -> int:
-            return result
-
-        @client.get("/stream", streaming_response=True)
-        async def astream(*, result: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-            return result
-
         async def call():
             stream = await astream()
             assert await anext(stream) == b"first"
@@ -262,37 +247,12 @@ def test_a_child_ends_in_order_without_a_word(serve, tmp_path):
         print("done")
         """
     server = serve(stream_or_answer)
-    (tmp_path / "script.py").write_text(textwrap.dedent(script).format(url=server.url))
-    assert run_script(tmp_path / "script.py") == ("done\n", "")
+    assert output_of(script, server, tmp_path) == ("done\n", "")
     server.wait_until_closed()
 
 
 def test_a_child_of_a_running_event_loop_ends_without_a_word(serve, tmp_path):
-    async def stream_or_answer(connection: Connection) -> None:
-        if connection.request.target != "/stream":
-            return await connection.send(answer(b"5"))
-        await connection.send(EVENT_STREAM + chunk(b"first"))
-        return await connection.until_client_closes()
-
     script = """
-        import asyncio, gc, os, sys
-        from collections.abc import AsyncIterator
-        from clientele import api
-
-        client = api.APIClient(base_url={url!r})
-
-        @client.get("/")
-        def get(*, result: int) -> int:
-            return result
-
-        @client.get("/")
-        async def aget(*, result: int) -> int:
-            return result
-
-        @client.get("/stream", streaming_response=True)
-        async def astream(*, result: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-            return result
-
         def in_child():
             get()
             assert asyncio.run(aget()) == 5
@@ -313,7 +273,25 @@ def test_a_child_of_a_running_event_loop_ends_without_a_word(serve, tmp_path):
         asyncio.run(main())
         """
     server = serve(stream_or_answer)
-    (tmp_path / "script.py").write_text(textwrap.dedent(script).format(url=server.url))
     # Development mode would tell of the parent's sockets, which the child must leave alone.
-    assert run_script(tmp_path / "script.py", options=()) == ("done\n", "")
+    assert output_of(script, server, tmp_path, options=()) == ("done\n", "")
     server.wait_until_closed()
+
+
+def test_a_child_can_begin_tls_whatever_other_threads_do():
+    context = OfferingContext(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ["http/1.1"])
+    begin = functools.partial(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.test")
+    has_ended = threading.Event()
+
+    def begin_again_and_again() -> None:
+        while not has_ended.is_set():
+            begin()
+
+    thread = threading.Thread(target=begin_again_and_again)
+    thread.start()
+    try:
+        for _ in range(10):
+            assert exit_code(in_a_child(begin)) == 0
+    finally:
+        has_ended.set()
+        thread.join()

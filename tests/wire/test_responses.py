@@ -411,3 +411,11 @@ def test_a_synchronous_download_knows_how_many_bytes_have_come(serve):
     with api.APIClient(server.url).stream("GET", "/", bytes) as stream:
         assert list(stream) == [b"12345"]
         assert stream.response.num_bytes_downloaded == 5
+
+
+@pytest.mark.parametrize("is_decoded", [False, True])
+def test_a_response_straight_from_the_transport_is_read(serve, is_decoded):
+    body = gzip.compress(b"5") if is_decoded else b"5"
+    server = serve(answer(body, headers="Content-Encoding: gzip\r\n" if is_decoded else ""))
+    with WireTransport(verify=False) as transport:
+        assert transport.handle_request(httpx2.Request("GET", server.url)).read() == b"5"
