@@ -34,7 +34,6 @@ from .network import (
     connect_errors,
     in_turns,
     numeric,
-    read_for,
     set_options,
     socket_info,
 )
@@ -222,8 +221,15 @@ class _TrioStream(_AsyncStream):
         if self._is_reading:
             raise RuntimeError("another task is reading from this connection")
         self._is_reading = True
+        reader = self.reader
         try:
-            await read_for(self, timeout)
+            while not reader.is_ready:
+                try:
+                    data = await self.read(READ_SIZE, timeout)
+                except httpcore2.ReadError as error:
+                    reader.fail(error)
+                else:
+                    reader.receive(data) if data else reader.receive_end()
         finally:
             self._is_reading = False
 

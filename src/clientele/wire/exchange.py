@@ -19,26 +19,22 @@ import httpcore2
 import httpx2
 
 from .errors import httpx2_error
-from .http11 import Head, RawHeaders, RequestFraming, ResponseReader, encode_head
-from .network import CLOSED, NotSent, is_readable
+from .http11 import Head, RawHeaders, RequestFraming, ResponseReader
+from .network import CLOSED, NotSent
 from .steps import Trace, run, settled, traced
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A request as it is sent. Raises `httpx2.LocalProtocolError`: it cannot be."""
+    """A request as it is sent."""
 
+    head: bytes
     method: bytes
-    target: bytes
     headers: RawHeaders
     content: httpx2.SyncByteStream | httpx2.AsyncByteStream
     timeouts: Mapping[str, float | None]  # `connect`, `read`, `write` and `pool`, in seconds
     trace: Trace | None = None
     info: Mapping[str, Any] = field(default_factory=dict)  # what `trace` is told of the request
-    head: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.head = encode_head(self.method, self.target, self.headers)
 
     async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
         """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""
@@ -46,14 +42,21 @@ class Exchange:
         framing, timeout = RequestFraming(self.headers), self.timeouts.get("write")
 
         async def write_head(body: bytes = b"") -> None:
-            if is_used_again and is_readable(stream):  # its server has closed it since
+            if is_used_again and stream.get_extra_info("is_readable"):  # its server has closed it since
                 raise NotSent(CLOSED)
             stream.reader = reader  # not before: what came unasked is no response to this
-            await settled(stream.write(self.head + body, timeout))
+            if (writing := stream.write(self.head + body, timeout)) is not None:
+                await writing
+
+        async def receive_head() -> Head:
+            while not reader.is_ready:  # it may be there before all of the request has been sent
+                if (receiving := stream.receive(self.timeouts.get("read"))) is not None:
+                    await receiving
+            return reader.take_head()
 
         failure = None  # a server may answer, and close the connection, before it has read all
         if self.trace is None and isinstance(self.content, httpx2.ByteStream):  # it can be written at once
-            body = b"".join([framing.frame(part) for part in self.content]) + framing.end()
+            body = framing.frame(b"".join(self.content)) + framing.end()
             try:
                 await write_head(body)
             except NotSent:
@@ -62,14 +65,16 @@ class Exchange:
                 failure = error
         else:
             await traced(self.trace, "http11.send_request_headers", self.info, write_head)
-            write_body = lambda: self._write_body(stream, framing, timeout)  # noqa: E731
+            write_body = functools.partial(self._write_body, stream, framing, timeout)
             try:
                 await traced(self.trace, "http11.send_request_body", self.info, write_body)
             except httpcore2.WriteError as error:
                 failure = httpcore2.WriteError(str(error))  # the head was sent, even if nothing of this was
-        receive_head = lambda: self._receive_head(stream, reader)  # noqa: E731
         try:
-            await traced(self.trace, "http11.receive_response_headers", self.info, receive_head)
+            if self.trace is None:
+                await receive_head()
+            else:
+                await traced(self.trace, "http11.receive_response_headers", self.info, receive_head)
         except (httpx2.RemoteProtocolError, httpcore2.ReadError) as error:
             raise failure or error from None
         return reader
@@ -87,11 +92,6 @@ class Exchange:
                 if isinstance(parts, AsyncGenerator):
                     await parts.aclose()
         await settled(stream.write(framing.end(), timeout))
-
-    async def _receive_head(self, stream: Any, reader: ResponseReader) -> Head:
-        while not reader.is_ready:  # it may be there before all of the request has been sent
-            await settled(stream.receive(self.timeouts.get("read")))
-        return reader.take_head()
 
 
 class _Body:

@@ -35,6 +35,8 @@ _FOLD = re.compile(rb"(?:(?<![ \t])[ \t]+)?\r?\n[ \t]+")  # looks at each white 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\n-\x1f\x7f]")
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
+_FRAMING_SIZES = frozenset(map(len, _FRAMING))
 _MAX_LENGTH_DIGITS = 18  # what 63 bits hold
 
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -48,7 +50,8 @@ class RequestFraming:
     """Frames the body of a request as its headers say. Raises `httpx2.LocalProtocolError`: they are contradictory."""
 
     def __init__(self, headers: RawHeaders) -> None:
-        lengths, codings = _listed(headers, b"content-length"), _listed(headers, b"transfer-encoding")
+        listed = _listed(headers)
+        lengths, codings = listed[b"content-length"], listed[b"transfer-encoding"]
         if codings and (lengths or codings != [b"chunked"]):
             problem = "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
             raise httpx2.LocalProtocolError(problem)
@@ -133,7 +136,7 @@ class ResponseReader:
         self.is_ready = False
         self.is_complete = False
         self.is_upgraded = False
-        self.is_reusable = b"close" not in _listed(headers, b"connection")
+        self.is_reusable = b"close" not in _listed(headers)[b"connection"]
         self.error: Exception | None = None
         self.receive = self._receive_head
         self._method = method
@@ -191,7 +194,8 @@ class ResponseReader:
         try:
             while end := _END_OF_HEAD.search(self._received, searched):
                 size = end.end()
-                self._check_size(size)
+                if self._informational_size + size > MAX_HEAD_SIZE:
+                    break
                 head, rest = _parsed_head(bytes(self._received[:size])), self._received[size:]
                 if not 100 <= head.status < 200 or head.status == 101:
                     self._received = bytearray()
@@ -199,18 +203,17 @@ class ResponseReader:
                     return
                 self._informational_size += size
                 self._received, searched = rest, 0
-            self._check_size(len(self._received))
         except httpx2.RemoteProtocolError as error:
             self.fail(error)
-
-    def _check_size(self, size: int) -> None:
-        if self._informational_size + size > MAX_HEAD_SIZE:
-            raise httpx2.RemoteProtocolError(f"the head of the response is larger than {MAX_HEAD_SIZE} bytes")
+        else:
+            if self._informational_size + len(self._received) > MAX_HEAD_SIZE:
+                what = f"the head of the response is larger than {MAX_HEAD_SIZE} bytes"
+                self.fail(httpx2.RemoteProtocolError(what))
 
     def _begin_body(self, head: Head, rest: bytes) -> None:
         """Decide how the body is framed (RFC 9112, section 6.3)."""
-        lengths, codings = _listed(head.headers, b"content-length"), _listed(head.headers, b"transfer-encoding")
-        options = _listed(head.headers, b"connection")
+        listed = _listed(head.headers)
+        lengths, codings, options = (listed[name] for name in _FRAMING)
         is_old = head.http_version == b"HTTP/1.0" and b"keep-alive" in options and not codings
         self.is_reusable &= b"close" not in options and (is_old or head.http_version == b"HTTP/1.1")
         if head.status == 101 or (self._method == b"CONNECT" and 200 <= head.status < 300):
@@ -341,15 +344,13 @@ def _parsed_head(data: bytes) -> Head:
     return Head(http_version, int(status), reason or b"", headers)
 
 
-def _listed(headers: RawHeaders, name: bytes) -> list[bytes]:
-    """What all fields of this name list, in lower case."""
-    size = len(name)
-    return [
-        each.strip(b" \t")
-        for key, value in headers
-        if len(key) == size and key.lower() == name
-        for each in value.lower().split(b",")
-    ]
+def _listed(headers: RawHeaders) -> dict[bytes, list[bytes]]:
+    """What the headers that frame a message list, in lower case: each field of a name adds to its list."""
+    listed: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
+    for name, value in headers:
+        if len(name) in _FRAMING_SIZES and (known := listed.get(name.lower())) is not None:
+            known += [each.strip(b" \t") for each in value.lower().split(b",")]
+    return listed
 
 
 def _is_length(value: bytes) -> bool:

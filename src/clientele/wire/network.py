@@ -29,8 +29,6 @@ from typing import Any, TypeAlias
 
 import httpcore2
 
-from .steps import run, settled
-
 SocketOption: TypeAlias = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 Address: TypeAlias = tuple[int, Any]
 """The family of a socket, and what it connects to."""
@@ -105,19 +103,27 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
         self._socket = connection
         self._process = os.getpid()
         self._timeout = connection.gettimeout()
-        self._is_used = False
         self._is_closed = False
-        self._lock = threading.Lock()
+        self._in_use = threading.Lock()  # held while a thread waits for the socket
+        self._closing = threading.RLock()  # the number of a closed socket may be another one's at once
 
     def receive(self, timeout: float | None) -> None:
-        run(read_for(self, timeout))
+        reader = self.reader
+        while not reader.is_ready:
+            try:
+                data = self.read(READ_SIZE, timeout)
+            except httpcore2.ReadError as error:
+                reader.fail(error)
+            else:
+                reader.receive(data) if data else reader.receive_end()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unread:
             return self.take_unread(max_bytes)
-        self._enter(timeout, httpcore2.ReadError)
         try:
-            data = self._socket.recv(max_bytes)
+            with self._in_use:
+                self._prepare(timeout, httpcore2.ReadError)
+                data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
         except ssl.SSLEOFError as error:
@@ -127,7 +133,8 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
         except OSError as error:
             raise httpcore2.ReadError(str(error)) from error
         finally:
-            self._leave()
+            if self._is_closed:
+                self._close()
         if not data and self._is_closed:  # here, and not by the other side
             raise httpcore2.ReadError(CLOSED)
         return data
@@ -135,27 +142,30 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
         while view:
-            self._enter(timeout, httpcore2.WriteError)
             try:
-                view = view[self._socket.send(view) :]
+                with self._in_use:
+                    self._prepare(timeout, httpcore2.WriteError)
+                    view = view[self._socket.send(view) :]
             except TimeoutError as error:
                 raise httpcore2.WriteTimeout(str(error)) from error
             except OSError as error:
                 raise (NotSent if len(view) == len(buffer) else httpcore2.WriteError)(str(error)) from error
             finally:
-                self._leave()
+                if self._is_closed:
+                    self._close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _SocketStream:
         self.check_nothing_unread()
-        self._enter(timeout, httpcore2.ConnectError)
         try:
-            with connect_errors():
+            with connect_errors(), self._in_use:
+                self._prepare(timeout, httpcore2.ConnectError)
                 options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
                 self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
-            self._leave()
+            if self._is_closed:
+                self._close()
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -172,47 +182,29 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
 
     def abort(self) -> None:
         """Let go of the socket. A thread that waits for it is woken, and closes it: nobody may do that under it."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            if not self._is_used:
-                self._socket.close()
-            elif self._process == os.getpid():  # otherwise it would be shut down for the parent, too
-                with contextlib.suppress(OSError):  # it is gone already
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
+        self._is_closed = True  # before the lock is tried: who takes it later sees this, who leaves it, too
+        if self._in_use.acquire(blocking=False):
+            self._close()
+            self._in_use.release()
+        elif self._process == os.getpid():  # otherwise it would be shut down for the parent, too
+            with self._closing, contextlib.suppress(OSError):  # it is gone already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
 
     def leave_to_parent(self) -> None:
         """In a forked child: close what it has of its parent's socket, which does not close that."""
         self._is_closed = True
         self._socket.close()
 
-    def _enter(self, timeout: float | None, refusal: type[Exception]) -> None:
-        with self._lock:
-            if self._is_closed:
-                raise refusal(CLOSED)
-            self._is_used = True
+    def _close(self) -> None:
+        with self._closing:
+            self._socket.close()
+
+    def _prepare(self, timeout: float | None, refusal: type[Exception]) -> None:
+        if self._is_closed:
+            raise refusal(CLOSED)
         if timeout != self._timeout:
             self._timeout = timeout
             self._socket.settimeout(timeout if timeout is None else max(timeout, 1e-6))  # 0 would mean not to wait
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._is_used = False
-            if self._is_closed:
-                self._socket.close()
-
-
-async def read_for(stream: Any, timeout: float | None) -> None:
-    """Read from a stream until its reader has something to go on with."""
-    reader = stream.reader
-    while not reader.is_ready:
-        try:
-            data = await settled(stream.read(READ_SIZE, timeout))
-        except httpcore2.ReadError as error:
-            reader.fail(error)
-        else:
-            reader.receive(data) if data else reader.receive_end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +263,6 @@ def connect(target: Target, timeout: float | None, is_given_up: Callable[[], boo
             return _SocketStream(connection)
         found = numeric(target) or socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         return _SocketStream(_first_connected(target, in_turns(found), timeout, is_given_up))
-
-
-def is_readable(stream: Any) -> bool:
-    """Whether bytes, or the end, wait to be read. On a connection that nobody uses that means that it is gone."""
-    return bool(stream.get_extra_info("is_readable"))
 
 
 def _first_connected(
@@ -365,11 +352,12 @@ def socket_info(connection: socket.socket, info: str) -> Any:
         case "server_addr":
             return connection.getpeername()
         case "is_readable":
-            return _is_readable(connection)
+            return is_readable(connection)
     return None
 
 
-def _is_readable(connection: socket.socket) -> bool:
+def is_readable(connection: socket.socket) -> bool:
+    """Whether bytes, or the end, wait to be read. On a connection that nobody uses that means that it is gone."""
     number = connection.fileno()
     if number < 0:  # it is closed
         return True

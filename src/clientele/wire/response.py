@@ -18,6 +18,14 @@ from .exchange import AsyncResponseBody, ResponseBody
 _BY_CLIENT = 2  # how often the stream is set of a response that comes straight from the wire: here, and by the client
 
 
+class _Counted:
+    """An attribute that counts, in `_streams_set`, how often it is set. Reading it costs what any attribute does."""
+
+    def __set__(self, response: WireResponse, stream: object) -> None:
+        response.__dict__["stream"] = stream
+        response._streams_set += 1
+
+
 class WireResponse(httpx2.Response):
     """A response whose content `content_coding.py` decodes.
 
@@ -26,10 +34,14 @@ class WireResponse(httpx2.Response):
         **response: What `httpx2.Response` takes.
     """
 
+    stream: Any = _Counted()  # the body, as it was sent
+    _streams_set = 0
+    _wire_body: ResponseBody | AsyncResponseBody | None = None
+
     def __init__(self, status_code: int, **response: Any) -> None:
-        self._streams_set = 0
         super().__init__(status_code, **response)
-        self._wire_body = self.stream if isinstance(self.stream, ResponseBody | AsyncResponseBody) else None
+        if isinstance(self.stream, ResponseBody | AsyncResponseBody):
+            self._wire_body = self.stream
 
     @classmethod
     def of(cls, response: httpx2.Response) -> httpx2.Response:
@@ -38,16 +50,6 @@ class WireResponse(httpx2.Response):
         if is_ours or "Content-Encoding" not in response.headers:
             return response
         return copy_of(response, cls, stream=response.stream)
-
-    @property
-    def stream(self) -> httpx2.SyncByteStream | httpx2.AsyncByteStream:
-        """The body, as it was sent."""
-        return self._current_stream
-
-    @stream.setter
-    def stream(self, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> None:
-        self._current_stream = stream
-        self._streams_set += 1
 
     @property
     def direct_body(self) -> ResponseBody | AsyncResponseBody | None:
@@ -70,12 +72,8 @@ class WireResponse(httpx2.Response):
         return super().aiter_bytes(chunk_size) if decoded is None else decoded.aiter_raw(chunk_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_current_stream", "_streams_set", "_wire_body")
+        own = ("_streams_set", "_wire_body")
         return {name: value for name, value in super().__getstate__().items() if name not in own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._streams_set, self._wire_body = 0, None
-        super().__setstate__(state)
 
     def _decoded(self) -> httpx2.Response | None:
         """A response whose body is the content of this one; `None` where that needs no decoding."""

@@ -27,6 +27,7 @@ from ..event_loop import PerLoop
 from .connections import Connections, Interrupt
 from .errors import httpx2_errors, words
 from .exchange import AsyncResponseBody, Exchange, ResponseBody
+from .http11 import encode_head
 from .network import NotSent, SocketOption, Target, connect
 from .response import WireResponse
 from .steps import run, traced
@@ -139,7 +140,8 @@ class _Wire:
             info["request"] = httpcore2.Request(
                 method, traced_url, headers=headers, content=request.stream, extensions=extensions
             )
-        return Exchange(method, target, headers, request.stream, timeouts, trace, info)
+        head = encode_head(method, target, headers)
+        return Exchange(head, method, headers, request.stream, timeouts, trace, info)
 
     async def _connect(self, request: httpx2.Request, origin: Origin, exchange: Exchange) -> Any:
         _, host, port = origin
@@ -194,10 +196,9 @@ class _Wire:
         target = b"%b:%d" % (b"[%b]" % host if b":" in host else host, port)
         own = {name.lower() for name, _ in self._proxy_headers}
         headers = [field for field in ((b"Host", target), (b"Accept", b"*/*")) if field[0].lower() not in own]
-        nothing = httpx2.ByteStream(b"")
-        wish = Exchange(
-            b"CONNECT", target, headers + self._proxy_headers, nothing, exchange.timeouts, exchange.trace, exchange.info
-        )
+        headers += self._proxy_headers
+        head, nothing = encode_head(b"CONNECT", target, headers), httpx2.ByteStream(b"")
+        wish = Exchange(head, b"CONNECT", headers, nothing, exchange.timeouts, exchange.trace, exchange.info)
         reader = await wish.send(stream)
         _, status, reason, _ = reader.take_head()
         if not 200 <= status < 300:
