@@ -35,7 +35,7 @@ def check(data: bytes) -> None:
 
 
 def _read(method: bytes, pieces: list[bytes], *, is_last: bool, is_ended: bool) -> Reading:
-    reader = ResponseReader(method, [(b"Connection", b"close")] if is_last else [])
+    reader = ResponseReader(method, is_last=is_last)
     body = b""
     received = 0
     for piece in pieces:

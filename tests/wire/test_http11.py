@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.wire.http11_reference import Reading, may_be_sent, read_response
 
 from clientele.wire import http11
-from clientele.wire.http11 import RequestFraming, ResponseReader, encode_head
+from clientele.wire.http11 import RequestWriter, ResponseReader
 
 HOST = (b"Host", b"api.example")
 
@@ -31,7 +31,7 @@ class Message:
 
 
 def reader_for(method: bytes, *, is_last: bool = False) -> ResponseReader:
-    return ResponseReader(method, [HOST, (b"Connection", b"close")] if is_last else [HOST])
+    return ResponseReader(method, is_last=is_last)
 
 
 def read(message: Message, pieces: list[bytes]) -> tuple[Reading, Reading]:
@@ -138,7 +138,7 @@ connection_fields = st.tuples(
         [b"close", b"keep-alive", b"Keep-Alive, x", b"x, CLOSE", b"upgrade", b"", b"closed", b"x,\r\n close"]
     ),
 )
-odd_framing_fields = st.sampled_from(
+odd_writer_fields = st.sampled_from(
     [
         [(b"Transfer-Encoding", b"gzip")],
         [(b"Transfer-Encoding", b"gzip, chunked")],
@@ -214,20 +214,20 @@ def messages(draw: st.DrawFn) -> Message:
     for status in draw(weighted((3, []), (1, informational))):
         data += draw(heads(status, draw(st.lists(plain_fields | connection_fields, max_size=2))))
     fields = draw(st.lists(weighted((3, plain_fields), (1, connection_fields)), max_size=3))
-    framing = draw(weighted((6, "length"), (6, "chunked"), (3, "end"), (3, "odd")))
-    if framing == "length":
+    writer = draw(weighted((6, "length"), (6, "chunked"), (3, "end"), (3, "odd")))
+    if writer == "length":
         body = draw(st.binary(max_size=30))
         length = b"%d" % len(body)
         listed = draw(weighted((6, [length]), (1, [length] * 2), (1, [length + b", " + length])))
         fields += [(draw(st.sampled_from([b"Content-Length", b"content-length"])), value) for value in listed]
-    elif framing == "chunked":
+    elif writer == "chunked":
         body = draw(chunked_bodies())
         fields.append((b"Transfer-Encoding", draw(st.sampled_from([b"chunked", b"Chunked"]))))
-    elif framing == "end":
+    elif writer == "end":
         body = draw(st.binary(max_size=30))
     else:
         body = draw(chunked_bodies() | st.just(b"abc"))
-        fields += draw(odd_framing_fields)
+        fields += draw(odd_writer_fields)
     data += draw(heads(draw(statuses), fields)) + body + draw(excesses)
     for _ in range(draw(weighted((6, 0), (2, 1), (1, 3)))):
         position = draw(st.integers(0, len(data)))
@@ -580,7 +580,7 @@ def test_extensions_of_many_chunks_do_not_add_up():
 
 
 def test_a_head_is_sent_as_it_is_given():
-    head = encode_head(b"GET", b"/path?query", [HOST, (b"x-Odd", "\tgrün".encode()), (b"X-Odd", b"")])
+    head = RequestWriter(b"GET", b"/path?query", [HOST, (b"x-Odd", "\tgrün".encode()), (b"X-Odd", b"")]).head
 
     assert head == "GET /path?query HTTP/1.1\r\nHost: api.example\r\nx-Odd: \tgrün\r\nX-Odd: \r\n\r\n".encode()
 
@@ -604,7 +604,7 @@ def test_what_can_be_sent_is_what_the_reference_says(request_):
     method, target, others, hosts = request_
     headers = others + hosts
     try:
-        head = encode_head(method, target, headers)
+        head = RequestWriter(method, target, headers).head
     except httpx2.LocalProtocolError:
         assert not may_be_sent(method, target, headers)
     else:
@@ -616,7 +616,7 @@ def test_what_can_be_sent_is_what_the_reference_says(request_):
 @pytest.mark.parametrize("character", [b"\r", b"\n", b"\0", b"\r\n", b"\x0b", b"\x1f", b"\x7f"])
 def test_a_value_with_control_characters_is_refused_and_not_shown(character):
     with pytest.raises(httpx2.LocalProtocolError) as caught:
-        encode_head(b"GET", b"/", [HOST, (b"Authorization", b"secret" + character)])
+        RequestWriter(b"GET", b"/", [HOST, (b"Authorization", b"secret" + character)])
 
     assert "'Authorization'" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -625,7 +625,7 @@ def test_a_value_with_control_characters_is_refused_and_not_shown(character):
 @pytest.mark.parametrize("name", [b"", b"two words", b"colon:", b"gr\xc3\xbcn", b"(comment)", b'"'])
 def test_a_name_that_is_no_token_is_refused_and_its_value_is_not_shown(name):
     with pytest.raises(httpx2.LocalProtocolError, match="no token") as caught:
-        encode_head(b"GET", b"/", [HOST, (name, b"secret")])
+        RequestWriter(b"GET", b"/", [HOST, (name, b"secret")])
 
     assert "secret" not in str(caught.value)
 
@@ -636,59 +636,64 @@ def test_a_name_that_is_no_token_is_refused_and_its_value_is_not_shown(name):
 )
 def test_a_method_or_path_that_would_not_be_one_is_refused(method, target):
     with pytest.raises(httpx2.LocalProtocolError, match="the method or the path of the request"):
-        encode_head(method, target, [HOST])
+        RequestWriter(method, target, [HOST])
 
 
 @pytest.mark.parametrize("hosts", [[], [HOST, HOST], [HOST, (b"hOsT", b"other.example")]])
 def test_a_request_has_one_host(hosts):
     with pytest.raises(httpx2.LocalProtocolError, match="one Host header"):
-        encode_head(b"GET", b"/", [(b"X-Host", b"x"), *hosts])
+        RequestWriter(b"GET", b"/", [(b"X-Host", b"x"), *hosts])
 
 
 @pytest.mark.parametrize(
     ("headers", "closes"),
     [
-        ([HOST], False),
+        ([], False),
         ([(b"connection", b"x, Close")], True),
         ([(b"Connection", b"x"), (b"Connection", b"close")], True),
         ([(b"Connection", b"closed"), (b"X-Connection", b"close")], False),
     ],
 )
 def test_a_request_says_whether_its_connection_is_to_be_closed(headers, closes):
-    reader = ResponseReader(b"GET", headers)
+    assert RequestWriter(b"GET", b"/", [HOST, *headers]).is_last == closes
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_connection_serves_no_other_request_behind_the_last(is_last):
+    reader = ResponseReader(b"GET", is_last=is_last)
     reader.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    assert reader.is_reusable == (not closes)
+    assert reader.is_reusable == (not is_last)
 
 
 def test_a_body_with_a_length_is_sent_as_it_is():
-    framing = RequestFraming([HOST, (b"content-length", b"5")])
+    writer = RequestWriter(b"POST", b"/", [HOST, (b"content-length", b"5")])
 
-    assert [framing.frame(b"ab"), framing.frame(b""), framing.frame(b"cde"), framing.end()] == [b"ab", b"", b"cde", b""]
+    assert [writer.frame(b"ab"), writer.frame(b""), writer.frame(b"cde"), writer.end()] == [b"ab", b"", b"cde", b""]
 
 
 def test_a_body_without_a_length_is_sent_in_chunks():
-    framing = RequestFraming([HOST, (b"transfer-encoding", b"Chunked")])
-    sent = [framing.frame(b"x" * 26), framing.frame(b""), framing.frame(bytearray(b"y")), framing.end()]
+    writer = RequestWriter(b"POST", b"/", [HOST, (b"transfer-encoding", b"Chunked")])
+    sent = [writer.frame(b"x" * 26), writer.frame(b""), writer.frame(bytearray(b"y")), writer.end()]
 
     assert sent == [b"1a\r\n" + b"x" * 26 + b"\r\n", b"", b"1\r\ny\r\n", b"0\r\n\r\n"]
 
 
 def test_a_request_without_either_has_no_body():
-    framing = RequestFraming([HOST])
-    assert framing.frame(b"") == framing.end() == b""
+    writer = RequestWriter(b"POST", b"/", [HOST])
+    assert writer.frame(b"") == writer.end() == b""
 
     with pytest.raises(httpx2.LocalProtocolError, match="longer than its Content-Length, 0 bytes"):
-        framing.frame(b"secret")
+        writer.frame(b"secret")
 
 
 def test_a_body_is_as_long_as_its_content_length():
-    framing = RequestFraming([(b"Content-Length", b"5")])
-    framing.frame(b"secr")
+    writer = RequestWriter(b"POST", b"/", [HOST, (b"Content-Length", b"5")])
+    writer.frame(b"secr")
     with pytest.raises(httpx2.LocalProtocolError) as too_short:
-        framing.end()
+        writer.end()
     with pytest.raises(httpx2.LocalProtocolError) as too_long:
-        framing.frame(b"et")
+        writer.frame(b"et")
 
     assert str(too_short.value) == "the body is 1 bytes shorter than its Content-Length, 5 bytes"
     assert str(too_long.value) == "the body is longer than its Content-Length, 5 bytes; leave the header out"
@@ -708,11 +713,11 @@ def test_a_body_is_as_long_as_its_content_length():
 )
 def test_headers_that_frame_no_body_are_refused_and_not_shown(headers):
     with pytest.raises(httpx2.LocalProtocolError) as caught:
-        RequestFraming(headers)
+        RequestWriter(b"POST", b"/", [HOST, *headers])
 
     assert "secret" not in str(caught.value)
 
 
 def test_a_body_is_made_of_bytes():
     with pytest.raises(TypeError, match="not of str"):
-        RequestFraming([]).frame("text")
+        RequestWriter(b"POST", b"/", [HOST]).frame("text")

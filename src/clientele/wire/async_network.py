@@ -28,18 +28,17 @@ from .network import (
     READ_SIZE,
     Address,
     NotSent,
+    SocketStream,
     Target,
-    Unread,
     all_of,
     connect_errors,
     in_turns,
     numeric,
     set_options,
-    socket_info,
 )
 
 
-class _AsyncStream(Unread, httpcore2.AsyncNetworkStream):
+class _AsyncStream(SocketStream, httpcore2.AsyncNetworkStream):
     reader: Any = None
     _event_loop: EventLoop
 
@@ -130,7 +129,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        return self._transport.get_extra_info(info) if info == "ssl_object" else socket_info(self._socket, info)
+        return self._transport.get_extra_info(info) if info == "ssl_object" else super().get_extra_info(info)
 
     def abort(self) -> None:
         if self._event_loop.process != os.getpid():
@@ -250,12 +249,15 @@ class _TrioStream(_AsyncStream):
         self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         return self
 
-    def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and (tls := self._stream.get_extra_info("ssl_object")) is not None:
+    def is_readable(self) -> bool:
+        if (tls := self._stream.get_extra_info("ssl_object")) is not None:
             with contextlib.suppress(ssl.SSLError):
                 self.unread(tls.read(1))  # of what the TLS layer holds
                 return True
-        return self._stream.get_extra_info(info)
+        return super().is_readable()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.is_readable() if info == "is_readable" else self._stream.get_extra_info(info)
 
     def abort(self) -> None:
         if self._event_loop.process == os.getpid():

@@ -65,7 +65,8 @@ class Connections:
             if not ticket.is_granted:
                 woken = self._make_event()
                 ticket.wake = woken.set
-        self._settle()
+        if self._queue or self.pool.retired:
+            self._settle()
         if woken is not None:
             if interrupt is not None:
                 interrupt.watch(woken.set)

@@ -18,19 +18,38 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from .errors import httpx2_error
-from .http11 import Head, RawHeaders, RequestFraming, ResponseReader
+from .http11 import Head, RequestWriter, ResponseReader
 from .network import CLOSED, NotSent
 from .steps import Trace, run, settled, traced
+
+HTTPCORE2_ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError)
+"""What network streams raise."""
+
+
+def httpx2_error(error: Exception) -> Exception:
+    """The counterpart of an exception of httpcore2's, which has the same name; any other exception as it is."""
+    if not isinstance(error, HTTPCORE2_ERRORS):
+        return error
+    name = next(kind.__name__ for kind in type(error).__mro__ if hasattr(httpx2, kind.__name__))
+    counterpart: Exception = getattr(httpx2, name)(words(error))
+    return counterpart
+
+
+def words(error: BaseException | None) -> str:
+    """What went wrong, in one line; some libraries leave that to the exception behind theirs."""
+    while error is not None:
+        if str(error):
+            return " ".join(str(error).split())
+        error = error.__cause__ or error.__context__
+    return "the connection broke"
 
 
 @dataclass(slots=True)
 class Exchange:
     """A request as it is sent."""
 
-    head: bytes
-    method: bytes
-    headers: RawHeaders
+    origin: tuple[bytes, bytes, int]  # the scheme, host and port that it goes to
+    writer: RequestWriter
     content: httpx2.SyncByteStream | httpx2.AsyncByteStream
     timeouts: Mapping[str, float | None]  # `connect`, `read`, `write` and `pool`, in seconds
     trace: Trace | None = None
@@ -38,14 +57,14 @@ class Exchange:
 
     async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
         """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""
-        reader = ResponseReader(self.method, self.headers)
-        framing, timeout = RequestFraming(self.headers), self.timeouts.get("write")
+        writer, timeout = self.writer, self.timeouts.get("write")
+        reader = ResponseReader(writer.method, is_last=writer.is_last)
 
         async def write_head(body: bytes = b"") -> None:
-            if is_used_again and stream.get_extra_info("is_readable"):  # its server has closed it since
+            if is_used_again and stream.is_readable():  # its server has closed it since
                 raise NotSent(CLOSED)
             stream.reader = reader  # not before: what came unasked is no response to this
-            if (writing := stream.write(self.head + body, timeout)) is not None:
+            if (writing := stream.write(writer.head + body, timeout)) is not None:
                 await writing
 
         async def receive_head() -> Head:
@@ -56,7 +75,9 @@ class Exchange:
 
         failure = None  # a server may answer, and close the connection, before it has read all
         if self.trace is None and isinstance(self.content, httpx2.ByteStream):  # it can be written at once
-            body = framing.frame(b"".join(self.content)) + framing.end()
+            body = b"".join(self.content)
+            if body or writer.is_framed:
+                body = writer.frame(body) + writer.end()
             try:
                 await write_head(body)
             except NotSent:
@@ -65,7 +86,7 @@ class Exchange:
                 failure = error
         else:
             await traced(self.trace, "http11.send_request_headers", self.info, write_head)
-            write_body = functools.partial(self._write_body, stream, framing, timeout)
+            write_body = functools.partial(self._write_body, stream, timeout)
             try:
                 await traced(self.trace, "http11.send_request_body", self.info, write_body)
             except httpcore2.WriteError as error:
@@ -79,19 +100,19 @@ class Exchange:
             raise failure or error from None
         return reader
 
-    async def _write_body(self, stream: Any, framing: RequestFraming, timeout: float | None) -> None:
+    async def _write_body(self, stream: Any, timeout: float | None) -> None:
         if isinstance(self.content, httpx2.SyncByteStream):
             for part in self.content:
-                await settled(stream.write(framing.frame(part), timeout))
+                await settled(stream.write(self.writer.frame(part), timeout))
         else:
             parts = aiter(self.content)
             try:
                 async for part in parts:
-                    await stream.write(framing.frame(part), timeout)
+                    await stream.write(self.writer.frame(part), timeout)
             finally:
                 if isinstance(parts, AsyncGenerator):
                     await parts.aclose()
-        await settled(stream.write(framing.end(), timeout))
+        await settled(stream.write(self.writer.end(), timeout))
 
 
 class _Body:

@@ -46,17 +46,51 @@ _END = b""
 """Stands behind the pieces of a chunked body that has ended; no piece is empty."""
 
 
-class RequestFraming:
-    """Frames the body of a request as its headers say. Raises `httpx2.LocalProtocolError`: they are contradictory."""
+class RequestWriter:
+    """Writes one request.
 
-    def __init__(self, headers: RawHeaders) -> None:
+    Parameters:
+        method: The method.
+        target: What stands behind it: a path, or what a proxy is asked for.
+        headers: The headers, which frame the body, too.
+
+    Attributes:
+        method: The method.
+        head: The head, as it is sent.
+        is_framed: Whether the headers announce a body.
+        is_last: Whether they say that the connection serves no other request.
+
+    Raises:
+        httpx2.LocalProtocolError: It cannot be sent, or its framing is contradictory. No value of a header is shown.
+
+    Source: RFC 9112, sections 3, 5 and 6; RFC 9110, section 5.5.
+    """
+
+    def __init__(self, method: bytes, target: bytes, headers: RawHeaders) -> None:
+        for name, value in headers:
+            if not _TOKEN.fullmatch(name):
+                raise httpx2.LocalProtocolError(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
+            if _FORBIDDEN_IN_VALUE.search(value):
+                problem = (
+                    f"the value of the header {name.decode()!r} has a CR, LF, NUL or other control character in it"
+                )
+                raise httpx2.LocalProtocolError(problem)
+        if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
+            raise httpx2.LocalProtocolError("the method or the path of the request cannot be sent as they are")
         listed = _listed(headers)
         lengths, codings = listed[b"content-length"], listed[b"transfer-encoding"]
+        if [name.lower() for name, _ in headers].count(b"host") != 1:
+            raise httpx2.LocalProtocolError("a request has one Host header, no more and no less")
         if codings and (lengths or codings != [b"chunked"]):
             problem = "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
             raise httpx2.LocalProtocolError(problem)
         if len(set(lengths)) > 1 or not all(map(_is_length, lengths)):
             raise httpx2.LocalProtocolError("the Content-Length of the request is not one whole number")
+        self.method = method
+        lines = b"".join([b"%b: %b\r\n" % field for field in headers])
+        self.head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
+        self.is_framed = bool(lengths or codings)
+        self.is_last = b"close" in listed[b"connection"]
         self._length = int(lengths[0]) if lengths else 0
         self._missing = self._length
         self._is_chunked = bool(codings)
@@ -79,29 +113,8 @@ class RequestFraming:
         if self._missing:
             problem = f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
             raise httpx2.LocalProtocolError(problem)
+        self._missing = self._length  # the request may be sent again
         return b"0\r\n\r\n" if self._is_chunked else b""
-
-
-def encode_head(method: bytes, target: bytes, headers: RawHeaders) -> bytes:
-    """The head of a request, as it is sent.
-
-    Raises:
-        httpx2.LocalProtocolError: It cannot be sent. The message shows no value of a header.
-
-    Source: RFC 9112, sections 3 and 5; RFC 9110, section 5.5.
-    """
-    for name, value in headers:
-        if not _TOKEN.fullmatch(name):
-            raise httpx2.LocalProtocolError(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
-        if _FORBIDDEN_IN_VALUE.search(value):
-            problem = f"the value of the header {name.decode()!r} has a CR, LF, NUL or other control character in it"
-            raise httpx2.LocalProtocolError(problem)
-    if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
-        raise httpx2.LocalProtocolError("the method or the path of the request cannot be sent as they are")
-    if [name.lower() for name, _ in headers].count(b"host") != 1:
-        raise httpx2.LocalProtocolError("a request has one Host header, no more and no less")
-    lines = b"".join([b"%b: %b\r\n" % field for field in headers])
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
 
 
 class Head(NamedTuple):
@@ -118,7 +131,7 @@ class ResponseReader:
 
     Parameters:
         method: The method of the request.
-        headers: The headers of the request, which may say that its connection serves no other one.
+        is_last: Whether the request says that its connection serves no other one. Default `False`.
 
     Attributes:
         head: The head; `None` before it has come.
@@ -130,13 +143,13 @@ class ResponseReader:
         error: Why the response cannot be read any further; to be raised when what came before has been taken.
     """
 
-    def __init__(self, method: bytes, headers: RawHeaders = ()) -> None:
+    def __init__(self, method: bytes, *, is_last: bool = False) -> None:
         self.head: Head | None = None
         self.size = 0
         self.is_ready = False
         self.is_complete = False
         self.is_upgraded = False
-        self.is_reusable = b"close" not in _listed(headers)[b"connection"]
+        self.is_reusable = not is_last
         self.error: Exception | None = None
         self.receive = self._receive_head
         self._method = method
@@ -229,7 +242,11 @@ class ResponseReader:
             if [*filter(None, codings)] != [b"chunked"]:
                 shown = b", ".join(codings).decode("latin-1")[:50]
                 raise httpx2.RemoteProtocolError(f"the transfer coding {shown!r} is unknown; only chunked is supported")
-            self._chunks = _chunk_parser(self._pieces)
+            pieces = self._pieces
+            callbacks = SimpleNamespace(on_body=pieces.append, on_message_complete=lambda: pieces.append(_END))
+            self._chunks = httptools.HttpResponseParser(callbacks)
+            self._chunks.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # some servers pad it
+            self._chunks.feed_data(_CHUNKED_HEAD)
             self.receive = self._receive_chunks
         elif lengths:
             if len(set(lengths)) > 1 or not _is_length(lengths[0]):
@@ -307,14 +324,6 @@ class ResponseReader:
     def _ignore_rest(self) -> None:
         self.receive = self._receive_excess
         self._chunks = None
-
-
-def _chunk_parser(pieces: list[bytes]) -> Any:
-    protocol = SimpleNamespace(on_body=pieces.append, on_message_complete=lambda: pieces.append(_END))
-    parser = httptools.HttpResponseParser(protocol)
-    parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # which some servers pad it with
-    parser.feed_data(_CHUNKED_HEAD)
-    return parser
 
 
 def _parsed_head(data: bytes) -> Head:

@@ -74,9 +74,13 @@ def connect_errors() -> Generator[None]:
         raise httpcore2.ConnectError(str(error) or "the server ended the connection") from error
 
 
-class Unread:
-    """The bytes that a stream has received, and that are to be read before any others."""
+class SocketStream:
+    """What the streams of all sides have in common.
 
+    A stream keeps the bytes that it has received and that are to be read before any others.
+    """
+
+    _socket: socket.socket
     _unread = b""
 
     def unread(self, data: bytes) -> None:
@@ -88,13 +92,37 @@ class Unread:
         data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
         return data
 
+    def is_readable(self) -> bool:
+        """Whether bytes, or the end, wait to be read. On a connection that nobody uses that means that it is gone."""
+        number = self._socket.fileno()
+        if number < 0:  # it is closed
+            return True
+        if not hasattr(select, "poll"):
+            return bool(select.select([number], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore2's `get_extra_info` knows; TLS comes on top."""
+        match info:
+            case "socket":
+                return self._socket
+            case "client_addr":
+                return self._socket.getsockname()
+            case "server_addr":
+                return self._socket.getpeername()
+            case "is_readable":
+                return self.is_readable()
+        return None
+
     def check_nothing_unread(self) -> None:
         """Raise `httpcore2.ConnectError` if TLS cannot begin: anybody on the way could have written these bytes."""
         if self._unread:
             raise httpcore2.ConnectError("the server sent bytes before TLS had begun")
 
 
-class _SocketStream(Unread, httpcore2.NetworkStream):
+class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     """A blocking socket. One thread reads and writes; any thread may abort it."""
 
     reader: Any
@@ -156,7 +184,7 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> _SocketStream:
+    ) -> _BlockingStream:
         self.check_nothing_unread()
         try:
             with connect_errors(), self._in_use:
@@ -171,7 +199,7 @@ class _SocketStream(Unread, httpcore2.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
-        return socket_info(self._socket, info)
+        return super().get_extra_info(info)
 
     def close(self) -> None:
         self.abort()
@@ -244,7 +272,7 @@ class Target:
         return opened
 
 
-def connect(target: Target, timeout: float | None, is_given_up: Callable[[], bool] | None = None) -> _SocketStream:
+def connect(target: Target, timeout: float | None, is_given_up: Callable[[], bool] | None = None) -> _BlockingStream:
     """Connect, for a synchronous call, within so many seconds, `None` for no limit.
 
     Raises:
@@ -260,9 +288,9 @@ def connect(target: Target, timeout: float | None, is_given_up: Callable[[], boo
             except BaseException:
                 connection.close()
                 raise
-            return _SocketStream(connection)
+            return _BlockingStream(connection)
         found = numeric(target) or socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        return _SocketStream(_first_connected(target, in_turns(found), timeout, is_given_up))
+        return _BlockingStream(_first_connected(target, in_turns(found), timeout, is_given_up))
 
 
 def _first_connected(
@@ -340,29 +368,3 @@ def set_options(connection: Any, options: Iterable[SocketOption]) -> None:
     """Set the options of a socket."""
     for option in options:
         connection.setsockopt(*option)
-
-
-def socket_info(connection: socket.socket, info: str) -> Any:
-    """What httpcore2's `get_extra_info` knows of a socket."""
-    match info:
-        case "socket":
-            return connection
-        case "client_addr":
-            return connection.getsockname()
-        case "server_addr":
-            return connection.getpeername()
-        case "is_readable":
-            return is_readable(connection)
-    return None
-
-
-def is_readable(connection: socket.socket) -> bool:
-    """Whether bytes, or the end, wait to be read. On a connection that nobody uses that means that it is gone."""
-    number = connection.fileno()
-    if number < 0:  # it is closed
-        return True
-    if not hasattr(select, "poll"):
-        return bool(select.select([number], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(number, select.POLLIN)
-    return bool(poll.poll(0))

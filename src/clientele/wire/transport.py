@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import anyio
@@ -25,9 +26,8 @@ import httpx2
 
 from ..event_loop import PerLoop
 from .connections import Connections, Interrupt
-from .errors import httpx2_errors, words
-from .exchange import AsyncResponseBody, Exchange, ResponseBody
-from .http11 import encode_head
+from .exchange import HTTPCORE2_ERRORS, AsyncResponseBody, Exchange, ResponseBody, httpx2_error, words
+from .http11 import RequestWriter
 from .network import NotSent, SocketOption, Target, connect
 from .response import WireResponse
 from .steps import run, traced
@@ -35,7 +35,6 @@ from .tls import OfferingContext
 
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
 ProxyTypes: TypeAlias = str | httpx2.URL | httpx2.Proxy
-Origin: TypeAlias = tuple[bytes, bytes, int]
 
 DEFAULT_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 """httpx2's own default."""
@@ -86,17 +85,17 @@ class _Wire:
                 self._proxy_headers.insert(0, (b"Proxy-Authorization", b"Basic " + credentials))
 
     async def _handle(self, request: httpx2.Request, connections: Connections) -> httpx2.Response:
-        origin = _origin_of(request)
-        exchange = self._exchange(request, origin)
+        exchange = self._exchange(request)
+        origin = exchange.origin
         interrupt: Interrupt | None = request.extensions.get(INTERRUPT)
-        with httpx2_errors():
+        try:
             ticket = await connections.acquire(origin, exchange.timeouts.get("pool"), interrupt)
             while True:
                 stream = ticket.connection
                 is_used_again = stream is not None
                 if stream is None:
                     try:
-                        stream = await self._connect(request, origin, exchange)
+                        stream = await self._connect(request, exchange)
                     except BaseException:
                         connections.withdraw(ticket)
                         raise
@@ -114,21 +113,28 @@ class _Wire:
                     connections.release(stream, origin, is_reusable=False)  # even if the trace raises
                     await traced(exchange.trace, "http11.response_closed", {}, bool)
                     raise
+        except HTTPCORE2_ERRORS as error:
+            raise httpx2_error(error) from error
         body = self._body_class(stream, reader, exchange, functools.partial(connections.release, stream, origin))
         body.transport = self  # which would close its connections if it were dropped
         if interrupt is not None:
             interrupt.watch(body.let_go)
-        http_version, status, reason, headers = reader.take_head()
+        assert reader.head is not None
+        http_version, status, reason, headers = reader.head
         if reader.is_upgraded:
             stream.unread(reader.take())
         extensions = {"http_version": http_version, "reason_phrase": reason, "network_stream": stream}
         return WireResponse(status, headers=headers, stream=body, extensions=extensions)
 
-    def _exchange(self, request: httpx2.Request, origin: Origin) -> Exchange:
-        """A request as it is sent over a connection for its origin."""
+    def _exchange(self, request: httpx2.Request) -> Exchange:
+        """A request as it is sent. Raises `httpx2.UnsupportedProtocol`: its URL is nothing that can be connected to."""
         extensions, url = request.extensions, request.url
+        scheme = url.raw_scheme
+        if scheme not in _PORTS:
+            found = f"{url.scheme}://" if url.scheme else "a path alone"
+            raise httpx2.UnsupportedProtocol(f"requests go to http:// and https://, not to {found}")
         target, headers = extensions.get("target", url.raw_path), request.headers.raw
-        if self._proxy is not None and origin[0] == b"http":
+        if self._proxy is not None and scheme == b"http":
             own = {name.lower() for name, _ in headers}
             headers = [field for field in self._proxy_headers if field[0].lower() not in own] + headers
             if target.startswith(b"/"):
@@ -140,18 +146,18 @@ class _Wire:
             info["request"] = httpcore2.Request(
                 method, traced_url, headers=headers, content=request.stream, extensions=extensions
             )
-        head = encode_head(method, target, headers)
-        return Exchange(head, method, headers, request.stream, timeouts, trace, info)
+        origin = (scheme, url.raw_host, url.port or _PORTS[scheme])
+        return Exchange(origin, RequestWriter(method, target, headers), request.stream, timeouts, trace, info)
 
-    async def _connect(self, request: httpx2.Request, origin: Origin, exchange: Exchange) -> Any:
-        _, host, port = origin
+    async def _connect(self, request: httpx2.Request, exchange: Exchange) -> Any:
+        _, host, port = exchange.origin
         if self._proxy is not None:
             host, port = self._proxy.url.raw_host, self._proxy.url.port or 80
         target = Target(host.decode("ascii"), port, self._uds, self._local_address, self._socket_options)
         info = target.info(exchange.timeouts.get("connect"))
         for number in range(self._retries + 1):
             try:
-                return await self._connect_once(request, origin, exchange, target, info)
+                return await self._connect_once(request, exchange, target, info)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 if number == self._retries:
                     if self._proxy is None:
@@ -162,9 +168,9 @@ class _Wire:
         raise AssertionError("the last attempt either connects or raises")
 
     async def _connect_once(
-        self, request: httpx2.Request, origin: Origin, exchange: Exchange, target: Target, info: dict[str, Any]
+        self, request: httpx2.Request, exchange: Exchange, target: Target, info: dict[str, Any]
     ) -> Any:
-        scheme, host, _ = origin
+        scheme, host, _ = exchange.origin
         timeout = exchange.timeouts.get("connect")
         name = "connection.connect_tcp" if self._uds is None else "connection.connect_unix_socket"
         interrupt: Interrupt | None = request.extensions.get(INTERRUPT)
@@ -175,7 +181,7 @@ class _Wire:
         try:
             needs_tunnel = self._proxy is not None and scheme != b"http"
             if needs_tunnel:
-                await self._open_tunnel(stream, origin, exchange)
+                await self._open_tunnel(stream, exchange)
             if scheme in _OVER_TLS:
                 server_hostname = request.extensions.get("sni_hostname") or host.decode("ascii")
                 tls = {"ssl_context": self._ssl_context, "server_hostname": server_hostname, "timeout": timeout}
@@ -190,16 +196,15 @@ class _Wire:
             raise
         return stream
 
-    async def _open_tunnel(self, stream: Any, origin: Origin, exchange: Exchange) -> None:
+    async def _open_tunnel(self, stream: Any, exchange: Exchange) -> None:
         """Ask the proxy for a tunnel to the origin (RFC 9110, section 9.3.6)."""
-        _, host, port = origin
+        _, host, port = exchange.origin
         target = b"%b:%d" % (b"[%b]" % host if b":" in host else host, port)
         own = {name.lower() for name, _ in self._proxy_headers}
         headers = [field for field in ((b"Host", target), (b"Accept", b"*/*")) if field[0].lower() not in own]
         headers += self._proxy_headers
-        head, nothing = encode_head(b"CONNECT", target, headers), httpx2.ByteStream(b"")
-        wish = Exchange(head, b"CONNECT", headers, nothing, exchange.timeouts, exchange.trace, exchange.info)
-        reader = await wish.send(stream)
+        writer, nothing = RequestWriter(b"CONNECT", target, headers), httpx2.ByteStream(b"")
+        reader = await replace(exchange, writer=writer, content=nothing).send(stream)
         _, status, reason, _ = reader.take_head()
         if not 200 <= status < 300:
             raise httpx2.ProxyError(f"{status} {reason.decode('ascii', 'ignore')}".strip())
@@ -307,13 +312,3 @@ def _leave_to_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _origin_of(request: httpx2.Request) -> Origin:
-    """What a request has to be connected to. Raises `httpx2.UnsupportedProtocol`: it is nothing that can be."""
-    url = request.url
-    scheme = url.raw_scheme
-    if scheme not in _PORTS:
-        found = f"{url.scheme}://" if url.scheme else "a path alone"
-        raise httpx2.UnsupportedProtocol(f"requests go to http:// and https://, not to {found}")
-    return scheme, url.raw_host, url.port or _PORTS[scheme]
