@@ -57,48 +57,46 @@ class Exchange:
 
     async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
         """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""
-        writer, timeout = self.writer, self.timeouts.get("write")
+        writer = self.writer
         reader = ResponseReader(writer.method, is_last=writer.is_last)
-
-        async def write_head(body: bytes = b"") -> None:
-            if is_used_again and stream.is_readable():  # its server has closed it since
-                raise NotSent(CLOSED)
-            stream.reader = reader  # not before: what came unasked is no response to this
-            if (writing := stream.write(writer.head + body, timeout)) is not None:
-                await writing
-
-        async def receive_head() -> Head:
-            while not reader.is_ready:  # it may be there before all of the request has been sent
-                if (receiving := stream.receive(self.timeouts.get("read"))) is not None:
-                    await receiving
-            return reader.take_head()
-
         failure = None  # a server may answer, and close the connection, before it has read all
-        if self.trace is None and isinstance(self.content, httpx2.ByteStream):  # it can be written at once
-            body = b"".join(self.content)
-            if body or writer.is_framed:
-                body = writer.frame(body) + writer.end()
-            try:
-                await write_head(body)
-            except NotSent:
-                raise
-            except httpcore2.WriteError as error:
-                failure = error
-        else:
-            await traced(self.trace, "http11.send_request_headers", self.info, write_head)
-            write_body = functools.partial(self._write_body, stream, timeout)
-            try:
-                await traced(self.trace, "http11.send_request_body", self.info, write_body)
-            except httpcore2.WriteError as error:
-                failure = httpcore2.WriteError(str(error))  # the head was sent, even if nothing of this was
+        try:
+            if self.trace is None and isinstance(self.content, httpx2.ByteStream):  # it can be written at once
+                body = b"".join(self.content)
+                if body or writer.is_framed:
+                    body = writer.frame(body) + writer.end()
+                await self._write_head(stream, reader, body, is_used_again=is_used_again)
+            else:
+                await self._write_in_steps(stream, reader, is_used_again=is_used_again)
+        except NotSent:
+            raise
+        except httpcore2.WriteError as error:
+            failure = error
         try:
             if self.trace is None:
-                await receive_head()
+                await self._receive_head(stream, reader)
             else:
+                receive_head = functools.partial(self._receive_head, stream, reader)
                 await traced(self.trace, "http11.receive_response_headers", self.info, receive_head)
         except (httpx2.RemoteProtocolError, httpcore2.ReadError) as error:
             raise failure or error from None
         return reader
+
+    async def _write_head(self, stream: Any, reader: ResponseReader, body: bytes = b"", *, is_used_again: bool) -> None:
+        if is_used_again and stream.is_readable():  # its server has closed it since
+            raise NotSent(CLOSED)
+        stream.reader = reader  # not before: what came unasked is no response to this
+        if (writing := stream.write(self.writer.head + body, self.timeouts.get("write"))) is not None:
+            await writing
+
+    async def _write_in_steps(self, stream: Any, reader: ResponseReader, *, is_used_again: bool) -> None:
+        write_head = functools.partial(self._write_head, stream, reader, is_used_again=is_used_again)
+        await traced(self.trace, "http11.send_request_headers", self.info, write_head)
+        write_body = functools.partial(self._write_body, stream, self.timeouts.get("write"))
+        try:
+            await traced(self.trace, "http11.send_request_body", self.info, write_body)
+        except NotSent as error:
+            raise httpcore2.WriteError(str(error)) from error  # the head was sent, even if nothing of this was
 
     async def _write_body(self, stream: Any, timeout: float | None) -> None:
         if isinstance(self.content, httpx2.SyncByteStream):
@@ -113,6 +111,12 @@ class Exchange:
                 if isinstance(parts, AsyncGenerator):
                     await parts.aclose()
         await settled(stream.write(self.writer.end(), timeout))
+
+    async def _receive_head(self, stream: Any, reader: ResponseReader) -> Head:
+        while not reader.is_ready:  # it may be there before all of the request has been sent
+            if (receiving := stream.receive(self.timeouts.get("read"))) is not None:
+                await receiving
+        return reader.take_head()
 
 
 class _Body:

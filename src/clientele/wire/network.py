@@ -150,7 +150,10 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             return self.take_unread(max_bytes)
         try:
             with self._in_use:
-                self._prepare(timeout, httpcore2.ReadError)
+                if self._is_closed:
+                    raise httpcore2.ReadError(CLOSED)
+                if timeout != self._timeout:
+                    self._set_timeout(timeout)
                 data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
@@ -172,7 +175,10 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         while view:
             try:
                 with self._in_use:
-                    self._prepare(timeout, httpcore2.WriteError)
+                    if self._is_closed:
+                        raise httpcore2.WriteError(CLOSED)
+                    if timeout != self._timeout:
+                        self._set_timeout(timeout)
                     view = view[self._socket.send(view) :]
             except TimeoutError as error:
                 raise httpcore2.WriteTimeout(str(error)) from error
@@ -188,7 +194,9 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         self.check_nothing_unread()
         try:
             with connect_errors(), self._in_use:
-                self._prepare(timeout, httpcore2.ConnectError)
+                if self._is_closed:
+                    raise httpcore2.ConnectError(CLOSED)
+                self._set_timeout(timeout)
                 options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
                 self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
@@ -227,12 +235,9 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         with self._closing:
             self._socket.close()
 
-    def _prepare(self, timeout: float | None, refusal: type[Exception]) -> None:
-        if self._is_closed:
-            raise refusal(CLOSED)
-        if timeout != self._timeout:
-            self._timeout = timeout
-            self._socket.settimeout(timeout if timeout is None else max(timeout, 1e-6))  # 0 would mean not to wait
+    def _set_timeout(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._socket.settimeout(timeout if timeout is None else max(timeout, 1e-6))  # 0 would mean not to wait
 
 
 @dataclass(frozen=True, slots=True)

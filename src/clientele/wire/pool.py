@@ -113,8 +113,10 @@ class Pool(Generic[C]):
         """Grant a ticket, if that can be done."""
         idle = self._idle_by_origin.get(ticket.origin)
         if idle:
-            ticket.connection = next(reversed(idle))  # which the server is the least likely to have closed
-            self._take_idle(ticket.connection)
+            ticket.connection, _ = idle.popitem()  # the last, which the server is the least likely to have closed
+            if not idle:
+                del self._idle_by_origin[ticket.origin]
+            del self._idle[ticket.connection]
             self._active.add(ticket.connection)
         elif self._count < self._max_connections:
             self._count += 1

@@ -19,11 +19,13 @@ _BY_CLIENT = 2  # how often the stream is set of a response that comes straight 
 
 
 class _Counted:
-    """An attribute that counts, in `_streams_set`, how often it is set. Reading it costs what any attribute does."""
+    """The attribute `stream`, which counts how often it is set. To read it costs what any attribute does."""
 
     def __set__(self, response: WireResponse, stream: object) -> None:
         response.__dict__["stream"] = stream
         response._streams_set += 1
+        if response._streams_set > _BY_CLIENT:
+            response.direct_body = None
 
 
 class WireResponse(httpx2.Response):
@@ -32,16 +34,20 @@ class WireResponse(httpx2.Response):
     Parameters:
         status_code: The status code.
         **response: What `httpx2.Response` takes.
+
+    Attributes:
+        direct_body: The body itself, if nobody but httpx2's client has put something around it.
     """
 
     stream: Any = _Counted()  # the body, as it was sent
+    direct_body: ResponseBody | AsyncResponseBody | None = None
     _streams_set = 0
     _wire_body: ResponseBody | AsyncResponseBody | None = None
 
     def __init__(self, status_code: int, **response: Any) -> None:
         super().__init__(status_code, **response)
         if isinstance(self.stream, ResponseBody | AsyncResponseBody):
-            self._wire_body = self.stream
+            self._wire_body = self.direct_body = self.stream
 
     @classmethod
     def of(cls, response: httpx2.Response) -> httpx2.Response:
@@ -50,11 +56,6 @@ class WireResponse(httpx2.Response):
         if is_ours or "Content-Encoding" not in response.headers:
             return response
         return copy_of(response, cls, stream=response.stream)
-
-    @property
-    def direct_body(self) -> ResponseBody | AsyncResponseBody | None:
-        """The body itself, if nobody but httpx2's client has put something around it."""
-        return self._wire_body if self._streams_set <= _BY_CLIENT else None
 
     @property
     def num_bytes_downloaded(self) -> int:
@@ -72,7 +73,7 @@ class WireResponse(httpx2.Response):
         return super().aiter_bytes(chunk_size) if decoded is None else decoded.aiter_raw(chunk_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_streams_set", "_wire_body")
+        own = ("direct_body", "_streams_set", "_wire_body")
         return {name: value for name, value in super().__getstate__().items() if name not in own}
 
     def _decoded(self) -> httpx2.Response | None:
