@@ -157,7 +157,7 @@ class PerLoop(Generic[C]):
     def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
         self._made: weakref.WeakKeyDictionary[EventLoop, C] = weakref.WeakKeyDictionary()
-        weakref.finalize(self, _close_soon, self._made)
+        weakref.finalize(self, _close_soon, self._made).atexit = False
 
     def here(self) -> C:
         """The one of the event loop that runs the caller."""

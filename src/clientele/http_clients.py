@@ -125,7 +125,7 @@ class HTTPClients:
         if all(given is None for given in (transport, async_transport, client, async_client)):
             # Loading the certificates takes a tenth of a second, for which no event loop should stand still.
             _ = self._ssl_context
-        weakref.finalize(self, _release, self._clients, self._async_transports)
+        weakref.finalize(self, _release, self._clients, self._async_transports).atexit = False
 
     def client(self) -> httpx2.Client:
         """The client for synchronous calls. Raises `RuntimeError`: the clients have been closed."""

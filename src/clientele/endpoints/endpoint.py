@@ -143,7 +143,9 @@ class EndpointGenerator(AsyncGenerator[Any, Any]):
         self._closing.push_async_callback(_aclose, result)
         self._closing.push_async_callback(self._body.aclose)
         self._closing.callback(event_loop.forget, self._closing)
-        self._closing.callback(weakref.finalize(self, event_loop.close_soon, self._closing).detach)
+        finalizer = weakref.finalize(self, event_loop.close_soon, self._closing)
+        finalizer.atexit = False
+        self._closing.callback(finalizer.detach)
         event_loop.close_at_shutdown(self._closing)
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=None, finalizer=None)  # the loop would close it a second time, at its shutdown

@@ -63,6 +63,7 @@ class _Stream(Generic[T]):
     def _attach(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
         self._body, self._reader = body, reader
         self._finalizer = weakref.finalize(self, body.close if isinstance(body, Body) else body.close_soon)
+        self._finalizer.atexit = False  # a daemon thread may still be reading, and would print a traceback
 
     def _go_on_with(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
         """Go on with the items of another response."""
@@ -376,6 +377,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         if not self._is_closed:
             self._opening = _Opening(functools.partial(self._reopen, self._reader))
             self._opening_finalizer = weakref.finalize(self, self._body.event_loop.call_soon, self._opening.leave)
+            self._opening_finalizer.atexit = False
 
     async def _attempt(self, opening: _Opening[T]) -> Ended | None:
         """Wait for an attempt; how that ended, `None` if the stream goes on, or has been closed."""

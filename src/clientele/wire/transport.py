@@ -264,7 +264,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
 
     def _open_connections(self) -> Connections:
         connections = Connections(self._limits, threading.Event)
-        weakref.finalize(self, connections.close)
+        weakref.finalize(self, connections.close).atexit = False
         return connections
 
 
