@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx2
 
-from .endpoints.call import Call, errors_named
+from .endpoints.call import UNSENDABLE, Call, named
 from .endpoints.decorator import EndpointDecorator
 from .endpoints.endpoint import PendingStream, declare, direct_plan
-from .endpoints.options import EndpointOptions, Options, RequestOptions, StreamOptions, StreamRequestOptions
+from .endpoints.options import EndpointOptions, RequestOptions, StreamOptions, StreamRequestOptions, checked_options
 from .headers import is_token
 from .http_clients import HTTPClients, HTTPClientSettings
 from .redaction import printable_path, printable_url
@@ -103,8 +103,10 @@ class APIClient:
         if not isinstance(path, str):
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
         _check_names(f"{method} {path}", options, EndpointOptions.__annotations__)
-        with errors_named(f"{method} {path}"):
-            checked = Options(**options)
+        try:
+            checked = checked_options(options)
+        except UNSENDABLE as error:
+            raise named(error, f"{method} {path}") from error.__cause__
 
         def decorate(function: Callable[..., Any], /) -> Any:
             return declare(function, method, path, checked, sys._getframe(1), self._clients, self._base_url)

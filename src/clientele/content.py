@@ -20,9 +20,8 @@ _TEXT_ENCODINGS = re.compile(
 )
 
 
-def media_type(response: httpx2.Response) -> str:
-    """The media type in lower case, without parameters; `""` where none is named."""
-    content_type: str = response.headers.get("Content-Type", "")
+def media_type(content_type: str) -> str:
+    """The media type of a `Content-Type` in lower case, without parameters; `""` where none is named."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -75,7 +74,7 @@ _PROBLEM_MEMBERS: dict[str, type] = {"type": str, "title": str, "status": int, "
 def problem_details(response: httpx2.Response) -> ProblemDetails | None:
     """What a response that has been read says about a problem; `None` where it is of another media type, or broken."""
     members: Any = None
-    if media_type(response) == "application/problem+json":
+    if media_type(response.headers.get("Content-Type", "")) == "application/problem+json":
         with contextlib.suppress(ValueError):
             members = pydantic_core.from_json(json_content(response))
     if not isinstance(members, dict):

@@ -79,6 +79,7 @@ class HTTPClientSettings(TypedDict, total=False):
     default_encoding: str | Callable[[bytes], str | None]
 
 
+_CLOSED = "the client has been closed; a client that is to be used again must stay open"
 _OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "event_hooks")
 """The settings that an httpx2 client does not take as they are."""
 
@@ -129,7 +130,8 @@ class HTTPClients:
 
     def client(self) -> httpx2.Client:
         """The client for synchronous calls. Raises `RuntimeError`: the clients have been closed."""
-        self._check_open()
+        if self.is_closed:
+            raise RuntimeError(_CLOSED)
         if self._given_client is not None:
             return self._given_client
         process = os.getpid()
@@ -146,7 +148,8 @@ class HTTPClients:
         Raises:
             RuntimeError: The clients have been closed, or no event loop is running.
         """
-        self._check_open()
+        if self.is_closed:
+            raise RuntimeError(_CLOSED)
         if self._given_async_client is not None:
             return self._given_async_client
         if self._async_transport is not None:
@@ -176,10 +179,6 @@ class HTTPClients:
             if client is not None:
                 await client.aclose()
         self.close()
-
-    def _check_open(self) -> None:
-        if self.is_closed:
-            raise RuntimeError("the client has been closed; a client that is to be used again must stay open")
 
     def _client_settings(self, given: Any, make: Callable[[httpx2.Proxy | None], Any]) -> dict[str, Any]:
         """What an httpx2 client takes, but for its hooks: its settings, and the transports that these make."""

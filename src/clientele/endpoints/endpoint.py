@@ -22,8 +22,8 @@ from ..exceptions import type_name
 from ..http_clients import HTTPClients
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import class_of
-from .call import Call, errors_named
-from .options import Options
+from .call import UNSENDABLE, Call, named
+from .options import checked_options
 from .request import Parameter, PathTemplate, serializer
 from .response import declared_result
 from .signature import ASYNC_ITERATORS, INJECTED, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
@@ -32,7 +32,13 @@ T = TypeVar("T")
 
 
 def declare(
-    function: Any, method: str, path: str, options: Options, frame: FrameType, clients: HTTPClients, base_url: str
+    function: Any,
+    method: str,
+    path: str,
+    options: Mapping[str, Any],
+    frame: FrameType,
+    clients: HTTPClients,
+    base_url: str,
 ) -> Any:
     """Make an endpoint of a function that was decorated in this frame."""
     signature = Signature(function, method, path, options, frame)
@@ -170,7 +176,7 @@ def direct_plan(
 ) -> tuple[Plan, Mapping[str, Any]]:
     """The plan of a call without a declaration, made anew each time, and the values of its parameters."""
     name = f"{method} {path}"
-    with errors_named(name):
+    try:
         template = PathTemplate(path)
         placeholders: Any = options.pop("path_params", None) or {}
         if not isinstance(placeholders, Mapping):
@@ -187,14 +193,16 @@ def direct_plan(
             parameters.append(parameter)
             arguments[parameter.name] = value
         check_places(parameters, method, template.names)
-        checked_options = Options(**options)
+        checked = checked_options(options)
         if class_of(type_) in SYNC_ITERATORS + ASYNC_ITERATORS:
             cure = "call client.stream or client.astream with the items' type"
             raise TypeError(f"{type_name(type_)} is a stream; {cure}")
-        if checked_options.streaming_response and method in METHODS_WITHOUT_STREAM:
+        if checked["streaming_response"] and method in METHODS_WITHOUT_STREAM:
             raise TypeError(f"the answer to {method} requests is no stream; call client.request or client.arequest")
-        result = declared_result(type_, checked_options, logged_names)
-    return Plan(name, method, template, parameters, result, checked_options), arguments
+        result = declared_result(type_, checked, logged_names)
+        return Plan.of(name, method, template, parameters, result, checked), arguments
+    except UNSENDABLE as error:
+        raise named(error, name) from error.__cause__
 
 
 class PendingStream(Awaitable[AsyncStream[T]], AbstractAsyncContextManager[AsyncStream[T]], Generic[T]):

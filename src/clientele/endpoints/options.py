@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx2
@@ -100,60 +99,85 @@ class EndpointOptions(StreamOptions, total=False):
     streaming_response: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The same, checked, with the defaults filled in; a `TypeError` or `ValueError` says what is wrong with one."""
+Check: TypeAlias = Callable[[str, Any], None]  # raises `TypeError` or `ValueError`, which names the option
 
-    streaming_response: bool = False
-    timeout: Any = CLIENT_DEFAULT
-    response_map: Mapping[int, Any] | None = None
-    response_parser: Callable[[Any], Any] | None = None
-    idle_timeout: float | None = None
-    max_event_size: int = DEFAULT_MAX_EVENT_SIZE
-    stream_format: FormatName | None = None
-    until: Until | None = None
-    event_map: Mapping[str, Any] | None = None
-    on_invalid: OnInvalid = "raise"
-    reconnect: bool | Reconnect = False
 
-    @property
-    def reconnect_policy(self) -> Reconnect | None:
-        """When and how a stream reconnects; `None` for never."""
-        return self.reconnect if isinstance(self.reconnect, Reconnect) else Reconnect() if self.reconnect else None
+def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of an endpoint, with the defaults of those that are not given.
 
-    def __post_init__(self) -> None:
-        for field in () if self.streaming_response else fields(self):
-            if field.name in _FOR_STREAMS and getattr(self, field.name) != field.default:
-                raise TypeError(f"{field.name} is for streams; add streaming_response=True, or leave it out")
-        for name in ("response_map", "event_map"):
-            if self.response_parser is not None and getattr(self, name) is not None:
-                raise TypeError(f"response_parser does not go with {name}; leave one out")
-        if self.response_parser is not None:
-            check_function("response_parser", self.response_parser, "a function")
-        if self.until is not None and not isinstance(self.until, str):
-            check_function("until", self.until, "the data of an event, or a function of an event")
-        if self.on_invalid not in ("raise", "skip"):
-            check_function("on_invalid", self.on_invalid, "'raise', 'skip' or a function of a StreamDecodeError")
-        for name, (kinds, words) in _KINDS.items():
-            if not isinstance(value := getattr(self, name), kinds) and value is not CLIENT_DEFAULT:
-                raise TypeError(f"{name} is {value!r}; it is {words}")
-        if self.stream_format not in (None, *FORMATS):
-            raise ValueError(f"stream_format is {self.stream_format!r}; it is one of {', '.join(map(repr, FORMATS))}")
-        if (idle := self.idle_timeout) is not None and not is_number(idle, int, float):
-            raise ValueError(f"idle_timeout is {idle!r}; it is a finite number of seconds above 0, or None")
-        if not is_number(self.max_event_size, int):
-            raise ValueError(f"max_event_size is {self.max_event_size!r}; it is a number of bytes above 0")
-        lowest, kind = (400, "an error status") if self.streaming_response else (200, "a status")
-        for status in self.response_map or ():
-            if not (isinstance(status, int) and lowest <= status <= 599):  # type: ignore[redundant-expr]
-                raise ValueError(f"response_map has the key {status!r}; it is {kind}, a number from {lowest} to 599")
+    Raises:
+        TypeError: An option is of another type, or does not go with another one.
+        ValueError: An option is out of its range.
+    """
+    options = {name: given.get(name, default) for name, (default, _) in OPTIONS.items()}
+    is_stream = options["streaming_response"]
+    for name, (default, _) in OPTIONS.items():
+        if not is_stream and name in _FOR_STREAMS and options[name] != default:
+            raise TypeError(f"{name} is for streams; add streaming_response=True, or leave it out")
+    for name in ("response_map", "event_map"):
+        if options["response_parser"] is not None and options[name] is not None:
+            raise TypeError(f"response_parser does not go with {name}; leave one out")
+    for name, (default, check) in OPTIONS.items():
+        if options[name] is not default:
+            check(name, options[name])
+    lowest, kind = (400, "an error status") if is_stream else (200, "a status")
+    for status in options["response_map"] or ():
+        if not (isinstance(status, int) and lowest <= status <= 599):
+            raise ValueError(f"response_map has the key {status!r}; it is {kind}, a number from {lowest} to 599")
+    return options
 
+
+def _instance(kinds: Any, words: str) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is {value!r}; it is {words}")
+
+    return check
+
+
+def _function_or(words: str, is_other: Callable[[Any], bool]) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not is_other(value):
+            check_function(name, value, words)
+
+    return check
+
+
+def _value(is_right: Callable[[Any], bool], words: str) -> Check:
+    def check(name: str, value: Any) -> None:
+        if not is_right(value):
+            raise ValueError(f"{name} is {value!r}; it is {words}")
+
+    return check
+
+
+_TIMEOUTS = (int, float, tuple, httpx2.Timeout, type(None))
+
+OPTIONS: dict[str, tuple[Any, Check]] = {
+    "streaming_response": (False, _instance(bool, "True or False")),
+    "timeout": (CLIENT_DEFAULT, _instance(_TIMEOUTS, "a number of seconds, httpx2.Timeout(...) or None")),
+    "response_map": (None, _instance(Mapping, "a mapping of statuses to types")),
+    "response_parser": (None, _function_or("a function", lambda value: value is None)),
+    "idle_timeout": (
+        None,
+        _value(lambda value: is_number(value, int, float), "a finite number of seconds above 0, or None"),
+    ),
+    "max_event_size": (
+        DEFAULT_MAX_EVENT_SIZE,
+        _value(lambda value: is_number(value, int), "a number of bytes above 0"),
+    ),
+    "stream_format": (None, _value((*FORMATS,).__contains__, f"one of {', '.join(map(repr, FORMATS))}")),
+    "until": (
+        None,
+        _function_or("the data of an event, or a function of an event", lambda value: isinstance(value, str)),
+    ),
+    "event_map": (None, lambda name, value: None),  # `EventMap` checks it
+    "on_invalid": (
+        "raise",
+        _function_or("'raise', 'skip' or a function of a StreamDecodeError", ("raise", "skip").__contains__),
+    ),
+    "reconnect": (False, _instance((bool, Reconnect), "True, False or api.Reconnect(...)")),
+}
+"""The default of each option of `EndpointOptions`, and what checks another value."""
 
 _FOR_STREAMS = StreamOptions.__annotations__.keys() - AnswerOptions.__annotations__.keys()
-
-_KINDS: dict[str, tuple[Any, str]] = {
-    "streaming_response": (bool, "True or False"),
-    "timeout": (int | float | tuple | httpx2.Timeout | None, "a number of seconds, httpx2.Timeout(...) or None"),
-    "response_map": (Mapping | None, "a mapping of statuses to types"),
-    "reconnect": (bool | Reconnect, "True, False or api.Reconnect(...)"),
-}

@@ -77,6 +77,7 @@ class PathTemplate:
             raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from error
         self._path, _, self._query = template.partition("?")
         self._names_in_path = [*_placeholders(self._path)]
+        self.constant = None if self.names else self.expand({})  # what it always is, without placeholders
 
     def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
         """Fill the placeholders: the path, its values percent-encoded whole, and the template's query."""
@@ -137,7 +138,7 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
             raise TypeError(f"argument {parameter.name!r} cannot be sent: {error}") from error
     if members:
         parts.content = to_json({name: each for name, each in members.items() if each is not None})
-    parts.path, template_query = path.expand(path_values)
+    parts.path, template_query = path.constant or path.expand(path_values)
     parts.query[:0] = template_query
     return parts
 

@@ -26,12 +26,10 @@ import pydantic
 from ..content import json_content, text_content
 from ..exceptions import HTTPStatusError, ResponseValidationError, type_name
 from ..streaming.body import AsyncBody, Body
-from ..streaming.event_map import EventMap
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemPlan
 from ..validation import accepts_none, base_type, covers, parser_decoder, type_adapter, union_members, without
 from ..wire.response import copy_of
-from .options import Options
 
 MAX_ERROR_BODY_SIZE = 1024 * 1024  # of an error that came where a stream was expected, in bytes
 _NOT_JSON = (str, bytes, httpx2.Response)
@@ -50,7 +48,8 @@ class CompleteResult:
     def is_undeclared_stream(self, response: httpx2.Response) -> bool:
         """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
         expects_json = self.expects_json and response.status_code not in self.by_status
-        return expects_json and format_of(response) is FORMATS["sse"] and response.status_code < 400
+        content_type = response.headers.get("Content-Type", "")
+        return expects_json and format_of(content_type) is FORMATS["sse"] and response.status_code < 400
 
     def of(self, response: httpx2.Response) -> Any:
         """The result of a response that has been read; otherwise `HTTPStatusError`, `ResponseValidationError`."""
@@ -79,28 +78,22 @@ class StreamResult:
         return error
 
 
-def declared_result(type_: Any, options: Options, logged: set[str] | None = None) -> CompleteResult | StreamResult:
+def declared_result(
+    type_: Any, options: Mapping[str, Any], logged: set[str] | None = None
+) -> CompleteResult | StreamResult:
     """How responses are handled whose result, or the items of whose stream, are of this type."""
-    by_status = {int(status): _decoder(each) for status, each in (options.response_map or {}).items()}
-    if options.streaming_response:
-        items = ItemPlan(
-            type_,
-            stream_format=options.stream_format,
-            until=options.until,
-            event_map=None if options.event_map is None else EventMap(options.event_map, logged),
-            response_parser=options.response_parser,
-            on_invalid=options.on_invalid,
-            max_event_size=options.max_event_size,
-        )
-        return StreamResult(items, by_status)
-    for status, each in (options.response_map or {}).items():
+    response_map, parser = options["response_map"] or {}, options["response_parser"]
+    by_status = {int(status): _decoder(each) for status, each in response_map.items()}
+    if options["streaming_response"]:
+        return StreamResult(ItemPlan(type_, options, logged), by_status)
+    for status, each in response_map.items():
         if not covers(type_, each):
             lack = f"which {type_name(type_)} does not have; add it to the union, or correct the map"
             raise TypeError(f"response_map makes {type_name(each)} of status {int(status)}, {lack}")
     if by_status:
         type_ = without(type_, httpx2.Response)  # it stands there for the map's sake
-    decode = _decoder(type_, options.response_parser)
-    expects_json = options.response_parser is None and base_type(_without_none(type_)) not in _NOT_JSON
+    decode = _decoder(type_, parser)
+    expects_json = parser is None and base_type(_without_none(type_)) not in _NOT_JSON
     return CompleteResult(decode, by_status, expects_json)
 
 

@@ -18,11 +18,14 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
+import httpx2
+
 from ..exceptions import type_name
 from ..headers import is_token
+from ..streaming.reconnect import Reconnect
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import base_type, class_of, field_names, is_written_as_object, metadata_of
-from .options import Options
+from .options import CLIENT_DEFAULT
 from .request import Parameter, PathTemplate, Place, serializer
 from .response import CompleteResult, StreamResult, declared_result
 
@@ -120,7 +123,25 @@ class Plan:
     path: PathTemplate
     parameters: Sequence[Parameter]
     result: CompleteResult | StreamResult
-    options: Options
+    timeout: httpx2.Timeout | None  # the client's
+    idle_timeout: float | None
+    reconnect: Reconnect | None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        method: str,
+        path: PathTemplate,
+        parameters: Sequence[Parameter],
+        result: CompleteResult | StreamResult,
+        options: Mapping[str, Any],
+    ) -> Plan:
+        """The plan that these options make."""
+        timeout, reconnect = options["timeout"], options["reconnect"]
+        timeout = None if timeout is CLIENT_DEFAULT else httpx2.Timeout(timeout)
+        policy = reconnect if isinstance(reconnect, Reconnect) else Reconnect() if reconnect else None
+        return cls(name, method, path, parameters, result, timeout, options["idle_timeout"], policy)
 
 
 class UnresolvedAnnotation(TypeError):
@@ -130,7 +151,9 @@ class UnresolvedAnnotation(TypeError):
 class Signature:
     """The signature of a function that was decorated in `frame`, and the plan that follows from it."""
 
-    def __init__(self, function: Any, method: str, path: str, options: Options, frame: types.FrameType | None) -> None:
+    def __init__(
+        self, function: Any, method: str, path: str, options: Mapping[str, Any], frame: types.FrameType | None
+    ) -> None:
         if not inspect.isfunction(function):
             cure = "an endpoint's decorator goes directly on a def or async def, below @staticmethod or @classmethod"
             raise TypeError(f"{function!r} is not a function; {cure}")
@@ -167,7 +190,7 @@ class Signature:
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
         """The plan, and the value of each of the caller's parameters, defaults included."""
-        plan = self.plan()
+        plan = self._plan or self.plan()
         try:
             bound = self.as_called.bind(*args, **kwargs)
         except TypeError as error:
@@ -198,7 +221,7 @@ class Signature:
             if _is_marker(parameter.default):
                 marker = f"api.{getattr(parameter.default, '__name__', type(parameter.default).__name__)}"
                 yield f"parameter {name!r} has {marker} for a default; write {name}: Annotated[T, {marker}(...)]"
-        if self._options.streaming_response and self._method in METHODS_WITHOUT_STREAM:
+        if self._options["streaming_response"] and self._method in METHODS_WITHOUT_STREAM:
             cure = "declare the endpoint without streaming_response=True"
             yield f"the answer to {self._method} requests is no stream; {cure}"
 
@@ -219,7 +242,7 @@ class Signature:
                 result = declared_result(self._result_type(annotations["result"]), self._options)
             parameters = _parameters({name: annotations.get(name, Any) for name in sent}, self._path.names)
             check_places(parameters, self._method, self._path.names)
-        return Plan(self._name, self._method, self._path, parameters, result, self._options)
+        return Plan.of(self._name, self._method, self._path, parameters, result, self._options)
 
     def _annotations(self, names: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
         """The annotations of those of these parameters that have one, forward references resolved."""
@@ -239,12 +262,12 @@ class Signature:
         origin, arguments, shown = class_of(annotation), typing.get_args(base_type(annotation)), type_name(annotation)
         iterator, others = ("AsyncIterator", SYNC_ITERATORS) if self.is_async else ("Iterator", ASYNC_ITERATORS)
         if origin not in SYNC_ITERATORS + ASYNC_ITERATORS:
-            if self._options.streaming_response:
+            if self._options["streaming_response"]:
                 cure = f"declare {iterator}[T], T being the type of one event's data"
                 problem = "is no iterator, but the endpoint is declared with streaming_response=True"
                 raise TypeError(f"{shown} {problem}; {cure}")
             return annotation
-        if not self._options.streaming_response:
+        if not self._options["streaming_response"]:
             cure = "streaming_response=True, or the result as list[T] if the answer comes all at once"
             raise TypeError(f"{shown} is a stream; declare the endpoint with {cure}")
         if origin in others:

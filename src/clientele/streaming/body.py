@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, cast
 
 import anyio
@@ -40,19 +41,22 @@ class Owner(Protocol):
 class _Body:
     """What both sides have in common. Raises `httpx2.DecodingError`: the content coding cannot be decoded here."""
 
-    _source: Any
+    _decoder: ContentDecoder | None = None
+    _direct: Any = None  # the body as the wire has it, if it is read directly
+    _is_closed = False
 
-    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
+    def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop | None = None) -> None:
         self.response = response
         self.owner = owner
-        self._is_closed = False
         self._process = os.getpid()
-        self._direct: Any = None
-        self._decoder: ContentDecoder | None = None
         if not response.is_stream_consumed:  # otherwise an event hook has read it, or it came whole
             self._direct = response.direct_body if isinstance(response, WireResponse) else None
-            self._decoder = content_decoder(response.headers.get_list("Content-Encoding"))
+            if "Content-Encoding" in response.headers:
+                self._decoder = content_decoder(response.headers.get_list("Content-Encoding"))
             response.is_stream_consumed = self._direct is not None  # nobody else can read it then
+        self._source: Any = self._direct
+        if self._direct is None:
+            self._source = _HTTPXBody(response) if event_loop is None else _AsyncHTTPXBody(response, event_loop)
 
     @property
     def is_closed(self) -> bool:
@@ -89,10 +93,6 @@ class _Body:
 class Body(_Body):
     """The body of a synchronous response."""
 
-    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
-        super().__init__(response, owner)
-        self._source = _HTTPXBody(response) if self._direct is None else self._direct
-
     def read(self) -> bytes:
         """Wait for the next bytes; `b""` at the end.
 
@@ -127,9 +127,8 @@ class AsyncBody(_Body):
     """
 
     def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop) -> None:
-        super().__init__(response, owner)
+        super().__init__(response, owner, event_loop)
         self.event_loop = event_loop
-        self._source = _AsyncHTTPXBody(response, event_loop) if self._direct is None else self._direct
         self.read: Callable[[], Awaitable[bytes]] = self._source.read if self._decoder is None else self._read_decoded
 
     @property
@@ -162,19 +161,29 @@ class _HTTPXBody:
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        chunks: Any = response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
-        self._chunks = chunks  # a generator
+        self._chunks: Iterator[bytes] = response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+        self._in_use = threading.Lock()  # held while a thread waits for the next bytes
+        self._is_closed = False
 
     def read(self) -> bytes:
-        return cast("bytes", next(filter(None, self._chunks), b""))
+        try:
+            with self._in_use:
+                if self._is_closed:
+                    raise httpx2.ReadError("the response has been closed")
+                return next(filter(None, self._chunks), b"")
+        finally:
+            if self._is_closed:
+                self._response.close()
 
     def close(self) -> None:
         """Close the response. If a thread waits for it, its socket is shut down, and that thread closes it.
 
         Over HTTP/2 other responses share the socket; there the waiting ends with the next bytes.
         """
-        if not self._chunks.gi_running:
+        self._is_closed = True  # before the lock is tried: who takes it later sees this, who leaves it, too
+        if self._in_use.acquire(blocking=False):
             self._response.close()
+            self._in_use.release()
         elif self._response.http_version.startswith("HTTP/1") and "network_stream" in self._response.extensions:
             with contextlib.suppress(OSError):  # the connection is gone already
                 self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)

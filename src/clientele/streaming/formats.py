@@ -5,13 +5,14 @@ A response's media type says which one it is, unless the endpoint does (`stream_
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import httpx2
 
-from ..content import media_type, text_encoding
+from ..content import media_type
 from .lines import BrokenText, ChunkParser, JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
 from .sse import EventStreamFrame, EventStreamParser
 
@@ -23,19 +24,25 @@ FormatName: TypeAlias = Literal["sse", "jsonl", "json-seq", "lines", "bytes"]
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """The `Accept` header that asks for a format, its media types, and its parser, for a response and `max_event_size`.
+    """One format.
 
-    Media types with the `suffix` are in this format, too (RFC 6838, section 4.2.8).
+    Attributes:
+        accept: The `Accept` header that asks for it.
+        media_types: Its media types; the first is the usual one.
+        parser: What parses it; it is made with `max_event_size`.
+        has_charset: Whether its text comes in the encoding that the response names, which the parser is made with.
+        suffix: Media types with this suffix are in this format, too (RFC 6838, section 4.2.8).
     """
 
     accept: str
     media_types: tuple[str, ...]
-    make_parser: Callable[[httpx2.Response, int], EventStreamParser | ChunkParser]
+    parser: Callable[..., EventStreamParser | ChunkParser]
+    has_charset: bool = False
     suffix: str | None = None
 
 
 FORMATS: dict[FormatName, StreamFormat] = {
-    "sse": StreamFormat("text/event-stream", ("text/event-stream",), lambda _, limit: EventStreamParser(limit)),
+    "sse": StreamFormat("text/event-stream", ("text/event-stream",), EventStreamParser),
     "jsonl": StreamFormat(
         # Many servers send JSON Lines as application/json, and some refuse what does not name that.
         "application/x-ndjson, application/jsonl, application/json;q=0.9, */*;q=0.1",
@@ -47,28 +54,24 @@ FORMATS: dict[FormatName, StreamFormat] = {
             "application/ndjson",
             "application/x-jsonlines",
         ),
-        lambda _, limit: JSONLinesParser(limit),
+        JSONLinesParser,
     ),
     "json-seq": StreamFormat(
-        "application/json-seq, */*;q=0.1",
-        ("application/json-seq",),
-        lambda _, limit: JSONSequenceParser(limit),
-        suffix="+json-seq",
+        "application/json-seq, */*;q=0.1", ("application/json-seq",), JSONSequenceParser, suffix="+json-seq"
     ),
-    "lines": StreamFormat(
-        "text/plain, */*;q=0.1", ("text/plain",), lambda response, limit: LineParser(limit, text_encoding(response))
-    ),
-    "bytes": StreamFormat("*/*", (), lambda _, limit: ChunkParser(limit)),
+    "lines": StreamFormat("text/plain, */*;q=0.1", ("text/plain",), LineParser, has_charset=True),
+    "bytes": StreamFormat("*/*", (), ChunkParser),
 }
 """The formats that a stream may be declared to be in, by the names that `stream_format=` takes."""
 
-JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), lambda _, limit: JSONDocumentParser(limit))
+JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), JSONDocumentParser)
 """One document, which a server may answer with in place of a stream if it was asked for either, as those of MCP are."""
 
 
-def format_of(response: httpx2.Response) -> StreamFormat | None:
-    """The format that the response's media type names, `None` where it is no stream's."""
-    found = media_type(response)
+@functools.lru_cache
+def format_of(content_type: str) -> StreamFormat | None:
+    """The format that a response's `Content-Type` names, `None` where it is no stream's."""
+    found = media_type(content_type)
     for each in FORMATS.values():
         if found in each.media_types or (each.suffix is not None and found.endswith(each.suffix)):
             return each
@@ -79,4 +82,5 @@ def is_requested_document(response: httpx2.Response) -> bool:
     """Whether the response is a JSON document, and the request named both that and an event stream."""
     media_ranges = response.request.headers.get("Accept", "").lower().split(",")
     accepted = {each.partition(";")[0].strip() for each in media_ranges}
-    return media_type(response) == "application/json" and accepted >= {"application/json", "text/event-stream"}
+    is_json = media_type(response.headers.get("Content-Type", "")) == "application/json"
+    return is_json and accepted >= {"application/json", "text/event-stream"}

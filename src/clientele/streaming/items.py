@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import logging
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import methodcaller
 from typing import Any, Generic, Literal, TypeVar
 
 import httpx2
 import pydantic
 
+from ..content import text_encoding
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
 from ..validation import (
     Decode,
@@ -40,7 +41,7 @@ from .event_map import SKIPPED, DecodeEvent, EventMap
 from .formats import FORMATS, JSON_DOCUMENT, FormatName, Frame, StreamFormat, format_of, is_requested_document
 from .lines import BrokenText
 from .reconnect import Ended, Ending
-from .sse import DEFAULT_MAX_EVENT_SIZE, Comment, OversizedEvent, ServerSentEvent, text_event
+from .sse import Comment, OversizedEvent, ServerSentEvent, text_event
 
 T = TypeVar("T")
 _TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "lines")
@@ -54,20 +55,16 @@ logger = logging.getLogger("clientele")
 class ItemPlan:
     """How frames become items of type `item_type`; a `TypeError` where no such items can be made of such a stream.
 
-    The other parameters are options of the endpoint.
+    Parameters:
+        item_type: The type.
+        options: All options of the endpoint.
+        logged_names: The names of skipped events that the log has told of. Default: those of this plan.
     """
 
-    def __init__(
-        self,
-        item_type: Any,
-        *,
-        stream_format: FormatName | None = None,
-        until: str | Callable[[ServerSentEvent[str]], object] | None = None,
-        event_map: EventMap | None = None,
-        response_parser: Callable[[str], Any] | None = None,
-        on_invalid: Literal["raise", "skip"] | Callable[[StreamDecodeError], Any] = "raise",
-        max_event_size: int = DEFAULT_MAX_EVENT_SIZE,
-    ) -> None:
+    def __init__(self, item_type: Any, options: Mapping[str, Any], logged_names: set[str] | None = None) -> None:
+        stream_format, response_parser = options["stream_format"], options["response_parser"]
+        until: str | Callable[[ServerSentEvent[str]], object] | None = options["until"]
+        event_map = None if options["event_map"] is None else EventMap(options["event_map"], logged_names)
         self.item_type = item_type
         self._event_map = event_map
         self._data_type, is_whole_event, self.takes_comments = _taken_apart(item_type)
@@ -93,8 +90,8 @@ class ItemPlan:
         self.decode_common = _common_decoder(self._data_type) if is_common else None
         self.until = until
         self.terminator = until.encode() if isinstance(until, str) else None
-        self.on_invalid = on_invalid
-        self.max_event_size = max_event_size
+        self.on_invalid: Literal["raise", "skip"] | Callable[[StreamDecodeError], Any] = options["on_invalid"]
+        self.max_event_size: int = options["max_event_size"]
 
     def format_for(self, response: httpx2.Response) -> StreamFormat:
         """The format to read a response in; `UnexpectedContentType` where it is in no format that has such items."""
@@ -102,7 +99,7 @@ class ItemPlan:
             raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
         if response.status_code == httpx2.codes.NO_CONTENT:
             return self._stream_format or self._formats[0]
-        found = self._stream_format or format_of(response)
+        found = self._stream_format or format_of(response.headers.get("Content-Type", ""))
         if found in self._formats:
             return found
         if FORMATS["jsonl"] in self._formats and is_requested_document(response):
@@ -137,7 +134,8 @@ class ItemReader(Generic[T]):
         self._decode_common = plan.decode_common
         self._terminator = plan.terminator
         self._format = plan.format_for(response)
-        self._parser = self._format.make_parser(response, plan.max_event_size)
+        options = {"encoding": text_encoding(response)} if self._format.has_charset else {}
+        self._parser = self._format.parser(plan.max_event_size, **options)
         asked_for = response.request.headers.get("Last-Event-ID", "")
         self._parser.last_event_id = before.last_event_id if before else asked_for
         self._frames: Iterator[Frame] = iter(())

@@ -16,10 +16,11 @@ class LineBuffer:
     byte that may never come; a LF that follows, in the same piece or the next, is swallowed.
     """
 
+    _start: bytes | None = b""  # what may become a byte order mark; None once that is settled
+    _skip_line_feed = False  # the last piece ended with CR
+
     def __init__(self, *, carriage_returns: bool) -> None:
         self._carriage_returns = carriage_returns
-        self._start: bytes | None = b""  # what may become a byte order mark; None once that is settled
-        self._skip_line_feed = False  # the last piece ended with CR
         self._rest = bytearray()
 
     @property

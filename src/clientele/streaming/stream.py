@@ -17,7 +17,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import anyio.lowlevel
 import httpx2
@@ -40,14 +40,15 @@ AsyncReopen: TypeAlias = Callable[[ItemReader[T]], Awaitable[AsyncOpened[T]]]
 class _Stream(Generic[T]):
     """How far a stream has come, through however many responses, and what follows when one ends."""
 
+    reconnects = 0
     _body: Any
+    _is_closed = _is_resuming = False
+    _is_read = False  # by somebody, right now
+    _is_restarting = False  # from when it is asked for until another attempt is made
 
-    def __init__(self, body: Body | AsyncBody, reader: ItemReader[T], policy: Reconnect | None) -> None:
-        self.reconnects = 0
+    def __init__(self, body: Any, reader: ItemReader[T], reopen: Any, policy: Reconnect | None) -> None:
         self._resumption = Resumption(policy)
-        self._is_closed = self._is_resuming = False
-        self._is_read = False  # by somebody, right now
-        self._is_restarting = False  # from when it is asked for until another attempt is made
+        self._reopen = reopen
         self._attach(body, reader)
 
     @property
@@ -143,12 +144,11 @@ class Stream(_Stream[T], Iterator[T]):
     """
 
     _body: Body
+    _interrupt: Interrupt | None = None  # of an attempt to reconnect
 
     def __init__(self, body: Body, reader: ItemReader[T], reopen: Reopen[T], policy: Reconnect | None) -> None:
-        super().__init__(body, reader, policy)
-        self._reopen = reopen
+        super().__init__(body, reader, reopen, policy)
         self._changed = threading.Condition()
-        self._interrupt: Interrupt | None = None  # of an attempt to reconnect
 
     def __iter__(self) -> Self:
         return self
@@ -271,15 +271,15 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
     """
 
     _body: AsyncBody
+    _scope: anyio.CancelScope | None = None  # of what is waited for while it reconnects
+    _resumes_at = 0.0
+    _opening: _Opening[T] | None = None
 
-    def __init__(
-        self, body: AsyncBody, reader: ItemReader[T], reopen: AsyncReopen[T], policy: Reconnect | None
-    ) -> None:
-        super().__init__(body, reader, policy)
-        self._reopen = reopen
-        self._scope: anyio.CancelScope | None = None  # of what is waited for while it reconnects
-        self._resumes_at = 0.0
-        self._opening: _Opening[T] | None = None
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, body: AsyncBody, reader: ItemReader[T], reopen: AsyncReopen[T], policy: Reconnect | None
+        ) -> None: ...
 
     def __aiter__(self) -> Self:
         return self
