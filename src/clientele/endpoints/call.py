@@ -6,7 +6,7 @@ The synchronous and the asynchronous call take the same steps in the same order;
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -15,19 +15,15 @@ from ..event_loop import EventLoop
 from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
-from ..redaction import printable_path
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader
 from ..streaming.stream import AsyncStream, Stream
 from ..wire.connections import Interrupt
 from ..wire.response import WireResponse
 from ..wire.transport import INTERRUPT
-from .request import build_parts
+from .request import UNSENDABLE, RequestParts, named
 from .response import StreamResult, aread_error, read_error
 from .signature import Plan
-
-UNSENDABLE = (TypeError, ValueError, httpx2.InvalidURL)
-"""What is raised for arguments that cannot be sent."""
 
 _UNDECLARED_STREAM = (
     "which is a stream; declare the endpoint with streaming_response=True, "
@@ -35,25 +31,22 @@ _UNDECLARED_STREAM = (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One call: a plan, with a value for each of its parameters. `base_url` comes before the path, or is `""`."""
+    """One call: a plan, and what it sends. `base_url` comes before the path, or is `""`."""
 
-    def __init__(self, plan: Plan, arguments: Mapping[str, Any], clients: HTTPClients, base_url: str) -> None:
-        self._plan = plan
-        self._clients = clients
-        self._base_url = base_url
-        try:
-            self._parts = build_parts(plan.path, plan.parameters, arguments)
-        except UNSENDABLE as error:
-            raise named(error, plan.name) from error.__cause__
+    plan: Plan
+    parts: RequestParts = field(repr=False)
+    clients: HTTPClients
+    base_url: str
 
     def perform(self) -> tuple[Any, httpx2.Response]:
         """Send the request, and give the result, or the stream, and the response; or raise an `APIException`."""
-        result = self._plan.result
+        result = self.plan.result
         if isinstance(result, StreamResult):
             body, reader = self._open()
-            return Stream(body, reader, self._open, self._plan.reconnect), body.response
-        client = self._clients.client()
+            return Stream(body, reader, self._open, self.plan.reconnect), body.response
+        client = self.clients.client()
         request = self._build_request(client)
         try:
             response = WireResponse.of(client.send(request, stream=True))
@@ -67,11 +60,11 @@ class Call:
 
     async def aperform(self) -> tuple[Any, httpx2.Response]:
         """Do as `perform` does; its asynchronous twin."""
-        result = self._plan.result
+        result = self.plan.result
         if isinstance(result, StreamResult):
             body, reader = await self._aopen()
-            return AsyncStream(body, reader, self._aopen, self._plan.reconnect), body.response
-        client = self._clients.async_client()
+            return AsyncStream(body, reader, self._aopen, self.plan.reconnect), body.response
+        client = self.clients.async_client()
         request = self._build_request(client)
         try:
             response = WireResponse.of(await client.send(request, stream=True))
@@ -87,8 +80,8 @@ class Call:
         self, before: ItemReader[Any] | None = None, interrupt: Interrupt | None = None
     ) -> tuple[Body, ItemReader[Any]]:
         """Open a stream, or reconnect behind what `before` has read of it."""
-        result: Any = self._plan.result
-        client = self._clients.client()
+        result: Any = self.plan.result
+        client = self.clients.client()
         request = self._build_request(client, before)
         if interrupt is not None:
             request.extensions[INTERRUPT] = interrupt
@@ -96,10 +89,10 @@ class Call:
             response = client.send(request, stream=True)
             opened: httpx2.Response | Body = response
             try:
-                opened = body = Body(response, self._clients)
+                opened = body = Body(response, self.clients)
                 if response.status_code < 400:
                     return body, ItemReader(response, result.items, before)
-                response = read_error(body, (self._plan.timeout or client.timeout).read)
+                response = read_error(body, (self.plan.timeout or client.timeout).read)
             except BaseException:
                 opened.close()
                 raise
@@ -109,17 +102,17 @@ class Call:
 
     async def _aopen(self, before: ItemReader[Any] | None = None) -> tuple[AsyncBody, ItemReader[Any]]:
         """Do as `_open` does; its asynchronous twin."""
-        result: Any = self._plan.result
-        client = self._clients.async_client()
+        result: Any = self.plan.result
+        client = self.clients.async_client()
         request = self._build_request(client, before)
         try:
             response = await client.send(request, stream=True)
             opened: httpx2.Response | AsyncBody = response
             try:
-                opened = body = AsyncBody(response, self._clients, EventLoop.running())
+                opened = body = AsyncBody(response, self.clients, EventLoop.running())
                 if response.status_code < 400:
                     return body, ItemReader(response, result.items, before)
-                response = await aread_error(body, (self._plan.timeout or client.timeout).read)
+                response = await aread_error(body, (self.plan.timeout or client.timeout).read)
             except BaseException:
                 await opened.aclose()
                 raise
@@ -130,7 +123,7 @@ class Call:
     def _build_request(
         self, client: httpx2.Client | httpx2.AsyncClient, before: ItemReader[Any] | None = None
     ) -> httpx2.Request:
-        plan, parts = self._plan, self._parts
+        plan, parts = self.plan, self.parts
         extensions: dict[str, Any] = {"timeout": (plan.timeout or client.timeout).as_dict()}
         if isinstance(plan.result, StreamResult):
             extensions["timeout"]["read"] = plan.idle_timeout
@@ -146,7 +139,7 @@ class Call:
             is_url = parts.path.startswith(("http://", "https://"))
             request = client.build_request(
                 plan.method,
-                parts.path if is_url else f"{self._base_url}/{parts.path.lstrip('/')}",
+                parts.path if is_url else f"{self.base_url}/{parts.path.lstrip('/')}",
                 params=[*parts.query] or None,
                 headers=headers,
                 cookies=parts.cookies or None,
@@ -158,7 +151,7 @@ class Call:
         if parts.is_json:
             request.headers.setdefault("Content-Type", "application/json")
         if isinstance(plan.result, StreamResult):
-            said_by_caller = "Accept" in (headers or ()) or "Accept" in self._clients.headers
+            said_by_caller = "Accept" in (headers or ()) or "Accept" in self.clients.headers
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
                 request.headers["Accept"] = plan.result.items.accept
             request.headers.setdefault("Cache-Control", "no-store")
@@ -168,12 +161,6 @@ class Call:
             # As bytes: httpx2 would take it for ASCII.
             request.headers = httpx2.Headers([*others, (b"Last-Event-ID", event_id.encode())] if event_id else others)
         return request
-
-
-def named(error: Exception, name: str) -> Exception:
-    """A `TypeError` or `ValueError` that says of which call the arguments cannot be sent, or are wrong."""
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    return kind(f"{printable_path(name)}: {error}")
 
 
 def _failure(error: httpx2.RequestError, request: httpx2.Request) -> TransportError | StreamInterrupted:

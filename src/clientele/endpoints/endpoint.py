@@ -22,9 +22,9 @@ from ..exceptions import type_name
 from ..http_clients import HTTPClients
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import class_of
-from .call import UNSENDABLE, Call, named
+from .call import Call
 from .options import checked_options
-from .request import Parameter, PathTemplate, serializer
+from .request import UNSENDABLE, Parameter, PathTemplate, RequestParts, build_parts, named, serializer
 from .response import declared_result
 from .signature import ASYNC_ITERATORS, INJECTED, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
 
@@ -46,8 +46,8 @@ def declare(
         clients.prepare_async()
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        plan, arguments = signature.bind(args, kwargs)
-        result, response = Call(plan, arguments, clients, base_url).perform()
+        plan, parts, arguments = signature.bind(args, kwargs)
+        result, response = Call(plan, parts, clients, base_url).perform()
         try:
             return signature.run_body(arguments, result, response)
         except BaseException:
@@ -55,8 +55,8 @@ def declare(
             raise
 
     async def acall(*args: Any, **kwargs: Any) -> Any:
-        plan, arguments = signature.bind(args, kwargs)
-        result, response = await Call(plan, arguments, clients, base_url).aperform()
+        plan, parts, arguments = signature.bind(args, kwargs)
+        result, response = await Call(plan, parts, clients, base_url).aperform()
         try:
             return await signature.run_body(arguments, result, response)
         except BaseException:
@@ -64,10 +64,10 @@ def declare(
             raise
 
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        plan, arguments = signature.bind(args, kwargs)
+        plan, parts, arguments = signature.bind(args, kwargs)
 
         def generator() -> Generator[Any, Any, Any]:
-            result, response = Call(plan, arguments, clients, base_url).perform()
+            result, response = Call(plan, parts, clients, base_url).perform()
             try:
                 return (yield from signature.run_body(arguments, result, response))
             finally:
@@ -76,10 +76,10 @@ def declare(
         return generator()
 
     def agenerate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        plan, arguments = signature.bind(args, kwargs)
+        plan, parts, arguments = signature.bind(args, kwargs)
 
         async def begin() -> tuple[AsyncGenerator[Any, Any], Any]:
-            result, response = await Call(plan, arguments, clients, base_url).aperform()
+            result, response = await Call(plan, parts, clients, base_url).aperform()
             return signature.run_body(arguments, result, response), result
 
         return EndpointGenerator(begin)
@@ -173,8 +173,8 @@ def _direct_parameters() -> dict[str, Parameter]:
 
 def direct_plan(
     method: str, path: str, type_: Any, options: dict[str, Any], logged_names: set[str]
-) -> tuple[Plan, Mapping[str, Any]]:
-    """The plan of a call without a declaration, made anew each time, and the values of its parameters."""
+) -> tuple[Plan, RequestParts]:
+    """The plan of a call without a declaration, made anew each time, and what it sends."""
     name = f"{method} {path}"
     try:
         template = PathTemplate(path)
@@ -200,7 +200,8 @@ def direct_plan(
         if checked["streaming_response"] and method in METHODS_WITHOUT_STREAM:
             raise TypeError(f"the answer to {method} requests is no stream; call client.request or client.arequest")
         result = declared_result(type_, checked, logged_names)
-        return Plan.of(name, method, template, parameters, result, checked), arguments
+        parts = build_parts(template, parameters, arguments)
+        return Plan.of(name, method, template, parameters, result, checked), parts
     except UNSENDABLE as error:
         raise named(error, name) from error.__cause__
 

@@ -19,7 +19,7 @@ import httpx2
 from pydantic_core import PydanticSerializationError, to_json
 
 from ..headers import is_token
-from ..redaction import excerpt
+from ..redaction import excerpt, printable_path
 from ..validation import base_type, class_of, is_subclass, type_adapter
 
 Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
@@ -58,11 +58,11 @@ class Parameter:
 class RequestParts:
     """What a call sends, before the client's own settings are added."""
 
-    path: str = ""
-    query: list[tuple[str, str]] = field(default_factory=list)
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    cookies: dict[str, str] = field(default_factory=dict)
-    content: Content = None
+    path: str = field(default="", repr=False)
+    query: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    headers: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    cookies: dict[str, str] = field(default_factory=dict, repr=False)
+    content: Content = field(default=None, repr=False)
     is_json: bool = False
 
 
@@ -108,8 +108,18 @@ def serializer(annotation: Any, *, to_json: bool = False) -> Serialize:
     return lambda value: dump(_as_dict(value), by_alias=True, warnings=False, polymorphic_serialization=True)
 
 
+UNSENDABLE = (TypeError, ValueError, httpx2.InvalidURL)
+"""What is raised for arguments that cannot be sent."""
+
+
+def named(error: Exception, name: str) -> Exception:
+    """A `TypeError` or `ValueError` that says of which call the arguments cannot be sent, or are wrong."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{printable_path(name)}: {error}")
+
+
 def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> RequestParts:
-    """Put each argument where it belongs."""
+    """Put each argument where it belongs. Raises one of `UNSENDABLE`: an argument cannot be sent."""
     parts = RequestParts()
     path_values: dict[str, str] = {}
     members: dict[str, Any] = {}

@@ -26,7 +26,7 @@ from ..streaming.reconnect import Reconnect
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import base_type, class_of, field_names, is_written_as_object, metadata_of
 from .options import CLIENT_DEFAULT
-from .request import Parameter, PathTemplate, Place, serializer
+from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named, serializer
 from .response import CompleteResult, StreamResult, declared_result
 
 if sys.version_info >= (3, 14):
@@ -188,8 +188,8 @@ class Signature:
             self._scopes = ()  # frames keep everything in them alive
         return self._plan
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
-        """The plan, and the value of each of the caller's parameters, defaults included."""
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Plan, RequestParts, dict[str, Any]]:
+        """The plan, what is sent, and the value of each of the caller's parameters, defaults included."""
         plan = self._plan or self.plan()
         try:
             bound = self.as_called.bind(*args, **kwargs)
@@ -197,7 +197,10 @@ class Signature:
             parameters = self.as_called.replace(return_annotation=inspect.Signature.empty)
             raise TypeError(f"{self._name} {error}; its parameters are {parameters}") from None
         bound.apply_defaults()
-        return plan, bound.arguments
+        try:
+            return plan, build_parts(plan.path, plan.parameters, bound.arguments), bound.arguments
+        except UNSENDABLE as error:
+            raise named(error, self._name) from error.__cause__
 
     def run_body(self, arguments: Mapping[str, Any], result: Any, response: Any) -> Any:
         """Run the function's body with the caller's arguments and what is injected."""

@@ -117,6 +117,8 @@ class Body(_Body):
             if self._direct is not None:
                 self.response.close()
 
+    close_soon = close
+
 
 class AsyncBody(_Body):
     """The body of an asynchronous response; the twin of `Body`.

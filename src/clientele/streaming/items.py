@@ -77,9 +77,9 @@ class ItemPlan:
             only = " or ".join(map(repr, names))
             asked = type_name(item_type) if event_map is None else "names of events, which event_map needs"
             raise TypeError(f"stream_format={stream_format!r} has no {asked}; that comes with {only}")
-        self._formats = tuple(FORMATS[name] for name in names)
-        self._stream_format = FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format]
-        self.accept = (self._stream_format or self._formats[0]).accept
+        self.formats = tuple(FORMATS[name] for name in names)
+        self.stream_format = FORMATS["bytes"] if is_bytes else stream_format and FORMATS[stream_format]
+        self.accept = (self.stream_format or self.formats[0]).accept
         if event_map is not None:
             event_map.check(self._data_type, item_type=item_type)
         decode = _event_decoder(self._data_type, response_parser) if event_map is None else event_map.decode
@@ -98,13 +98,13 @@ class ItemPlan:
         if response.has_redirect_location:
             raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
         if response.status_code == httpx2.codes.NO_CONTENT:
-            return self._stream_format or self._formats[0]
-        found = self._stream_format or format_of(response.headers.get("Content-Type", ""))
-        if found in self._formats:
+            return self.stream_format or self.formats[0]
+        found = self.stream_format or format_of(response.headers.get("Content-Type", ""))
+        if found in self.formats:
             return found
-        if FORMATS["jsonl"] in self._formats and is_requested_document(response):
+        if FORMATS["jsonl"] in self.formats and is_requested_document(response):
             return JSON_DOCUMENT
-        expected = " or ".join(each.media_types[0] for each in self._formats)
+        expected = " or ".join(each.media_types[0] for each in self.formats)
         cure = f"which has no {type_name(self.item_type)}; that comes in {expected} only"
         if found is None:
             cure = (
@@ -133,7 +133,9 @@ class ItemReader(Generic[T]):
         self._plan = plan
         self._decode_common = plan.decode_common
         self._terminator = plan.terminator
-        self._format = plan.format_for(response)
+        usual = plan.stream_format or format_of(response.headers.get("Content-Type", ""))
+        is_usual = response.status_code == httpx2.codes.OK and usual in plan.formats
+        self._format: StreamFormat = usual if is_usual and usual is not None else plan.format_for(response)
         options = {"encoding": text_encoding(response)} if self._format.has_charset else {}
         self._parser = self._format.parser(plan.max_event_size, **options)
         asked_for = response.request.headers.get("Last-Event-ID", "")

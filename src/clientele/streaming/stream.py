@@ -49,7 +49,9 @@ class _Stream(Generic[T]):
     def __init__(self, body: Any, reader: ItemReader[T], reopen: Any, policy: Reconnect | None) -> None:
         self._resumption = Resumption(policy)
         self._reopen = reopen
-        self._attach(body, reader)
+        self._body, self._reader = body, reader
+        self._finalizer = weakref.finalize(self, body.close_soon)
+        self._finalizer.atexit = False  # a daemon thread may still be reading, and would print a traceback
 
     @property
     def response(self) -> httpx2.Response:
@@ -61,15 +63,12 @@ class _Stream(Generic[T]):
         """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
         return self._reader.last_event_id
 
-    def _attach(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
-        self._body, self._reader = body, reader
-        self._finalizer = weakref.finalize(self, body.close if isinstance(body, Body) else body.close_soon)
-        self._finalizer.atexit = False  # a daemon thread may still be reading, and would print a traceback
-
     def _go_on_with(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
         """Go on with the items of another response."""
         self._finalizer.detach()
-        self._attach(body, reader)
+        self._body, self._reader = body, reader
+        self._finalizer = weakref.finalize(self, body.close_soon)
+        self._finalizer.atexit = False
         self._is_resuming = False
         self.reconnects += 1
         self._resumption.announce_success(reader.response)

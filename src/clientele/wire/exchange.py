@@ -74,7 +74,10 @@ class Exchange:
             failure = error
         try:
             if self.trace is None:
-                await self._receive_head(stream, reader)
+                while not reader.is_ready:  # it may be there before all of the request has been sent
+                    if (receiving := stream.receive(self.timeouts.get("read"))) is not None:
+                        await receiving
+                reader.take_head()
             else:
                 receive_head = functools.partial(self._receive_head, stream, reader)
                 await traced(self.trace, "http11.receive_response_headers", self.info, receive_head)
@@ -113,9 +116,8 @@ class Exchange:
         await settled(stream.write(self.writer.end(), timeout))
 
     async def _receive_head(self, stream: Any, reader: ResponseReader) -> Head:
-        while not reader.is_ready:  # it may be there before all of the request has been sent
-            if (receiving := stream.receive(self.timeouts.get("read"))) is not None:
-                await receiving
+        while not reader.is_ready:
+            await settled(stream.receive(self.timeouts.get("read")))
         return reader.take_head()
 
 

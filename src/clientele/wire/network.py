@@ -39,6 +39,7 @@ READ_SIZE = 64 * 1024
 ATTEMPT_DELAY = 0.25
 """How long an attempt to connect has to itself, in seconds (RFC 8305, section 5)."""
 
+_SHORTEST = 1e-6  # seconds; for Python 0 would mean not to wait
 _LOOK_AROUND = 0.05  # how often a thread that connects looks whether it still should, in seconds
 
 KEEPALIVE_OPTIONS: list[SocketOption] = [
@@ -153,7 +154,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                 if self._is_closed:
                     raise httpcore2.ReadError(CLOSED)
                 if timeout != self._timeout:
-                    self._set_timeout(timeout)
+                    self._timeout = timeout
+                    self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
                 data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
@@ -178,7 +180,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                     if self._is_closed:
                         raise httpcore2.WriteError(CLOSED)
                     if timeout != self._timeout:
-                        self._set_timeout(timeout)
+                        self._timeout = timeout
+                        self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
                     view = view[self._socket.send(view) :]
             except TimeoutError as error:
                 raise httpcore2.WriteTimeout(str(error)) from error
@@ -196,7 +199,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             with connect_errors(), self._in_use:
                 if self._is_closed:
                     raise httpcore2.ConnectError(CLOSED)
-                self._set_timeout(timeout)
+                self._timeout = timeout
+                self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
                 options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
                 self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
@@ -234,10 +238,6 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     def _close(self) -> None:
         with self._closing:
             self._socket.close()
-
-    def _set_timeout(self, timeout: float | None) -> None:
-        self._timeout = timeout
-        self._socket.settimeout(timeout if timeout is None else max(timeout, 1e-6))  # 0 would mean not to wait
 
 
 @dataclass(frozen=True, slots=True)
