@@ -1,9 +1,7 @@
 """What declaring and calling gives: decorated functions, those that yield among them, and calls without a declaration.
 
 An endpoint binds the arguments, performs the call, and runs the function's body with the result. If the body yields,
-the request is sent when iteration begins, and leaving the loop closes everything. For synchronous endpoints a generator
-does that, with `yield from`. Asynchronous generators have no such thing, and under trio dropping one causes a warning;
-so these are iterated through an object of our own.
+the request is sent when iteration begins, and leaving the loop closes everything.
 """
 
 from __future__ import annotations
@@ -11,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ..event_loop import EventLoop
 from ..exceptions import type_name
 from ..http_clients import HTTPClients
 from ..streaming.stream import AsyncStream, Stream
@@ -44,45 +40,73 @@ def declare(
     signature = Signature(function, method, path, options, frame)
     if signature.is_async:
         clients.prepare_async()
+    body, takes_response = signature.body, signature.takes_response
 
     def call(*args: Any, **kwargs: Any) -> Any:
         plan, parts, arguments = signature.bind(args, kwargs)
-        result, response = Call(plan, parts, clients, base_url).perform()
+        arguments["result"], response = Call(plan, parts, clients, base_url).perform()
+        if takes_response:
+            arguments["response"] = response
         try:
-            return signature.run_body(arguments, result, response)
+            return body(**arguments)
         except BaseException:
-            _close(result)
+            _close(arguments["result"])
             raise
 
     async def acall(*args: Any, **kwargs: Any) -> Any:
         plan, parts, arguments = signature.bind(args, kwargs)
-        result, response = await Call(plan, parts, clients, base_url).aperform()
+        arguments["result"], response = await Call(plan, parts, clients, base_url).aperform()
+        if takes_response:
+            arguments["response"] = response
         try:
-            return await signature.run_body(arguments, result, response)
+            return await body(**arguments)
         except BaseException:
-            await _aclose(result)
+            await _aclose(arguments["result"])
             raise
 
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         plan, parts, arguments = signature.bind(args, kwargs)
 
         def generator() -> Generator[Any, Any, Any]:
-            result, response = Call(plan, parts, clients, base_url).perform()
+            arguments["result"], response = Call(plan, parts, clients, base_url).perform()
+            if takes_response:
+                arguments["response"] = response
             try:
-                return (yield from signature.run_body(arguments, result, response))
+                return (yield from body(**arguments))
             finally:
-                _close(result)
+                _close(arguments["result"])
 
         return generator()
 
     def agenerate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         plan, parts, arguments = signature.bind(args, kwargs)
 
-        async def begin() -> tuple[AsyncGenerator[Any, Any], Any]:
-            result, response = await Call(plan, parts, clients, base_url).aperform()
-            return signature.run_body(arguments, result, response), result
+        async def generator() -> AsyncGenerator[Any, Any]:
+            arguments["result"], response = await Call(plan, parts, clients, base_url).aperform()
+            if takes_response:
+                arguments["response"] = response
+            try:
+                async with contextlib.aclosing(body(**arguments)) as items:
+                    hooks = sys.get_asyncgen_hooks()
+                    sys.set_asyncgen_hooks(None, None)  # the loop would close it at its shutdown, beside this one
+                    try:
+                        first = anext(items)
+                    finally:
+                        sys.set_asyncgen_hooks(*hooks)
+                    item = await first
+                    while True:  # what `yield from` does
+                        try:
+                            sent = yield item
+                        except Exception as error:
+                            item = await items.athrow(error)
+                        else:
+                            item = await items.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await _aclose(arguments["result"])
 
-        return EndpointGenerator(begin)
+        return generator()
 
     synchronous, asynchronous = (generate, agenerate) if signature.is_generator else (call, acall)
     endpoint: Any = functools.update_wrapper(asynchronous if signature.is_async else synchronous, function)
@@ -100,65 +124,6 @@ def _close(result: Any) -> None:
 async def _aclose(result: Any) -> None:
     if isinstance(result, AsyncStream):
         await result.aclose()
-
-
-class EndpointGenerator(AsyncGenerator[Any, Any]):
-    """What an asynchronous endpoint that yields returns; `begin` sends the request, and gives its body and result."""
-
-    def __init__(self, begin: Callable[[], Awaitable[tuple[AsyncGenerator[Any, Any], Any]]]) -> None:
-        self._begin = begin
-        self._body: AsyncGenerator[Any, Any] | None = None
-        self._closing = contextlib.AsyncExitStack()
-        self._is_running = self._is_closed = False
-
-    async def asend(self, value: Any) -> Any:
-        """Go on to the next item, and make `value` what the `yield` before gives."""
-        return await self._advance("asend", value)
-
-    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        """Raise an exception where the generator waits, and go on to the next item."""
-        return await self._advance("athrow", val if isinstance(val, BaseException) else typ)
-
-    async def aclose(self) -> None:
-        """Close the function's body, and its stream. Closing it again does nothing."""
-        await self._advance("aclose")
-
-    async def _advance(self, how: Literal["asend", "athrow", "aclose"], value: Any = None) -> Any:
-        if self._is_running:
-            raise RuntimeError("another task is reading this generator; let one read it and hand the items on")
-        self._is_running = True
-        try:
-            return await self._step(how, value)
-        except BaseException:
-            await self._step("aclose")
-            raise
-        finally:
-            self._is_running = False
-
-    async def _step(self, how: Literal["asend", "athrow", "aclose"], value: Any = None) -> Any:
-        if how == "aclose":
-            self._is_closed = True
-            return await self._closing.aclose()
-        if self._is_closed or (self._body is None and how == "athrow"):
-            raise value if how == "athrow" else StopAsyncIteration
-        return await (await self._start(value) if self._body is None else getattr(self._body, how)(value))
-
-    async def _start(self, value: Any) -> Awaitable[Any]:
-        self._body, result = await self._begin()
-        event_loop = EventLoop.running()
-        self._closing.push_async_callback(_aclose, result)
-        self._closing.push_async_callback(self._body.aclose)
-        self._closing.callback(event_loop.forget, self._closing)
-        finalizer = weakref.finalize(self, event_loop.close_soon, self._closing)
-        finalizer.atexit = False
-        self._closing.callback(finalizer.detach)
-        event_loop.close_at_shutdown(self._closing)
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=None, finalizer=None)  # the loop would close it a second time, at its shutdown
-        try:
-            return self._body.asend(value)
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
 
 
 @functools.cache  # made at the first call: Pydantic takes its time for its first adapter, which should not be import's

@@ -14,7 +14,7 @@ import sys
 import types
 import typing
 from collections import abc
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
@@ -126,6 +126,7 @@ class Plan:
     timeout: httpx2.Timeout | None  # the client's
     idle_timeout: float | None
     reconnect: Reconnect | None
+    constant: RequestParts | None  # what is always sent, if there are no parameters
 
     @classmethod
     def of(
@@ -141,7 +142,8 @@ class Plan:
         timeout, reconnect = options["timeout"], options["reconnect"]
         timeout = None if timeout is CLIENT_DEFAULT else httpx2.Timeout(timeout)
         policy = reconnect if isinstance(reconnect, Reconnect) else Reconnect() if reconnect else None
-        return cls(name, method, path, parameters, result, timeout, options["idle_timeout"], policy)
+        constant = None if parameters else build_parts(path, (), {})
+        return cls(name, method, path, parameters, result, timeout, options["idle_timeout"], policy, constant)
 
 
 class UnresolvedAnnotation(TypeError):
@@ -169,7 +171,8 @@ class Signature:
         self._options = options
         signature = _signature(function)
         self._parameters = signature.parameters
-        self._positional_only = [name for name, each in self._parameters.items() if each.kind is each.POSITIONAL_ONLY]
+        self.takes_response = "response" in self._parameters
+        self.body = _taking_keywords(function, self._parameters)
         given = [each for name, each in self._parameters.items() if name not in INJECTED]
         self.as_called = signature.replace(parameters=given)
         for complaint in self._complaints():
@@ -198,16 +201,10 @@ class Signature:
             raise TypeError(f"{self._name} {error}; its parameters are {parameters}") from None
         bound.apply_defaults()
         try:
-            return plan, build_parts(plan.path, plan.parameters, bound.arguments), bound.arguments
+            parts = plan.constant or build_parts(plan.path, plan.parameters, bound.arguments)
         except UNSENDABLE as error:
             raise named(error, self._name) from error.__cause__
-
-    def run_body(self, arguments: Mapping[str, Any], result: Any, response: Any) -> Any:
-        """Run the function's body with the caller's arguments and what is injected."""
-        given = {**arguments, "result": result, "response": response}
-        keywords = {name: given[name] for name in self._parameters}
-        positional = [keywords.pop(name) for name in self._positional_only]
-        return self._function(*positional, **keywords)
+        return plan, parts, bound.arguments
 
     def _complaints(self) -> Iterator[str]:
         """What the path and the names and kinds of the parameters show to be wrong."""
@@ -280,6 +277,14 @@ class Signature:
             cure = f"declare {iterator}[str], or the type of the events' data"
             raise TypeError(f"{shown} does not say what it yields; {cure}")
         return arguments[0]
+
+
+def _taking_keywords(function: Any, parameters: Mapping[str, inspect.Parameter]) -> Callable[..., Any]:
+    """The function, or one that passes positional-only parameters on as the function wants them."""
+    positional = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_ONLY]
+    if not positional:
+        return function  # type: ignore[no-any-return]
+    return lambda **given: function(*[given.pop(name) for name in positional], **given)
 
 
 def check_places(parameters: Sequence[Parameter], method: str, placeholders: Collection[str]) -> None:

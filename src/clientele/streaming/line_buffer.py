@@ -6,9 +6,12 @@ growing buffer, which takes no more room than the line, however small the pieces
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 _BOM = b"\xef\xbb\xbf"
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class LineBuffer:
     """Cut bytes into lines. A byte order mark before the first is dropped.
 
@@ -16,12 +19,10 @@ class LineBuffer:
     byte that may never come; a LF that follows, in the same piece or the next, is swallowed.
     """
 
-    _start: bytes | None = b""  # what may become a byte order mark; None once that is settled
-    _skip_line_feed = False  # the last piece ended with CR
-
-    def __init__(self, *, carriage_returns: bool) -> None:
-        self._carriage_returns = carriage_returns
-        self._rest = bytearray()
+    carriage_returns: bool
+    _start: bytes | None = field(default=b"", init=False)  # may become a byte order mark; None once that is settled
+    _skip_line_feed: bool = field(default=False, init=False)  # the last piece ended with CR
+    _rest: bytearray = field(default_factory=bytearray, init=False)
 
     @property
     def rest_size(self) -> int:
@@ -47,7 +48,7 @@ class LineBuffer:
                 return []
             self._start = None
             data = data.removeprefix(_BOM)
-        if self._carriage_returns:
+        if self.carriage_returns:
             if self._skip_line_feed and data:
                 self._skip_line_feed = False
                 data = data.removeprefix(b"\n")

@@ -29,25 +29,17 @@ class _Counted:
 
 
 class WireResponse(httpx2.Response):
-    """A response whose content `content_coding.py` decodes.
-
-    Parameters:
-        status_code: The status code.
-        **response: What `httpx2.Response` takes.
+    """A response whose content `content_coding.py` decodes. It is made as `httpx2.Response` is.
 
     Attributes:
-        direct_body: The body itself, if nobody but httpx2's client has put something around it.
+        wire_body: The body itself, if the response came over the wire.
+        direct_body: The same, unless anybody but httpx2's client has put something around it.
     """
 
     stream: Any = _Counted()  # the body, as it was sent
     direct_body: ResponseBody | AsyncResponseBody | None = None
+    wire_body: ResponseBody | AsyncResponseBody | None = None
     _streams_set = 0
-    _wire_body: ResponseBody | AsyncResponseBody | None = None
-
-    def __init__(self, status_code: int, **response: Any) -> None:
-        super().__init__(status_code, **response)
-        if isinstance(self.stream, ResponseBody | AsyncResponseBody):
-            self._wire_body = self.direct_body = self.stream
 
     @classmethod
     def of(cls, response: httpx2.Response) -> httpx2.Response:
@@ -60,7 +52,7 @@ class WireResponse(httpx2.Response):
     @property
     def num_bytes_downloaded(self) -> int:
         """How many bytes of the body have been read, as they were sent."""
-        return super().num_bytes_downloaded if self._wire_body is None else self._wire_body.size
+        return super().num_bytes_downloaded if self.wire_body is None else self.wire_body.size
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The content, decoded."""
@@ -73,7 +65,7 @@ class WireResponse(httpx2.Response):
         return super().aiter_bytes(chunk_size) if decoded is None else decoded.aiter_raw(chunk_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("direct_body", "_streams_set", "_wire_body")
+        own = ("direct_body", "_streams_set", "wire_body")
         return {name: value for name, value in super().__getstate__().items() if name not in own}
 
     def _decoded(self) -> httpx2.Response | None:

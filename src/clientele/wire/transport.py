@@ -124,7 +124,9 @@ class _Wire:
         if reader.is_upgraded:
             stream.unread(reader.take())
         extensions = {"http_version": http_version, "reason_phrase": reason, "network_stream": stream}
-        return WireResponse(status, headers=headers, stream=body, extensions=extensions)
+        response = WireResponse(status, headers=headers, stream=body, extensions=extensions)
+        response.wire_body = response.direct_body = body
+        return response
 
     def _exchange(self, request: httpx2.Request) -> Exchange:
         """A request as it is sent. Raises `httpx2.UnsupportedProtocol`: its URL is nothing that can be connected to."""
