@@ -63,7 +63,13 @@ class EventLoop:
     @classmethod
     def running(cls) -> EventLoop:
         """The one for the event loop that runs the caller. Raises `RuntimeError`: no event loop is running."""
-        loop = _running_loop()
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_task():
+            loop = trio.lowlevel.current_trio_token()  # trio may itself be a guest of asyncio's
+        else:
+            import asyncio  # slow to import, and synchronous calls have no need of it
+
+            loop = asyncio.get_running_loop()
         event_loop = _event_loops.get(loop)
         if event_loop is None or event_loop.process != os.getpid():
             event_loop = _event_loops[loop] = cls(loop)
@@ -77,7 +83,7 @@ class EventLoop:
     def is_running_here(self) -> bool:
         """Whether it is the event loop that runs the caller."""
         with contextlib.suppress(RuntimeError):  # none does
-            return self.process == os.getpid() and _running_loop() is self._loop
+            return EventLoop.running() is self
         return False
 
     def call_soon(self, function: Callable[[], object]) -> None:
@@ -89,7 +95,7 @@ class EventLoop:
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run this in a task of its own, which the end of the loop cancels. To be called in the loop."""
         if self.is_trio:
-            _running_trio().lowlevel.spawn_system_task(function, context=contextvars.copy_context())
+            sys.modules["trio"].lowlevel.spawn_system_task(function, context=contextvars.copy_context())
         else:
             task = self._loop.create_task(function())
             self._tasks.add(task)
@@ -130,7 +136,7 @@ class EventLoop:
 
     def _close_dropped_in_trio(self) -> Callable[[], object]:
         # One task for the whole run: trio allows no new one while it finishes, which is when most is dropped.
-        event = _running_trio().Event
+        event = sys.modules["trio"].Event
         requested = event()
 
         async def close_when_requested() -> None:
@@ -185,21 +191,6 @@ def _close_soon(made: weakref.WeakKeyDictionary[EventLoop, Any]) -> None:
     for event_loop, closable in list(made.items()):
         event_loop.close_soon(closable)
     made.clear()
-
-
-def _running_loop() -> Any:
-    """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
-    trio = _running_trio()
-    if trio is not None:
-        return trio.lowlevel.current_trio_token()
-    import asyncio  # slow to import, and synchronous calls have no need of it
-
-    return asyncio.get_running_loop()
-
-
-def _running_trio() -> Any:
-    trio = sys.modules.get("trio")
-    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
 def _is_asyncio(loop: Any) -> bool:

@@ -138,7 +138,8 @@ class HTTPClients:
         client = self._clients.get(process)
         if client is None:
             make = functools.partial(self._make_transport, WireTransport, httpx2.HTTPTransport)
-            made = httpx2.Client(**self._client_settings(self._transport, make), event_hooks=self._hooks())
+            hooks = self._hooks(is_async=False)
+            made = httpx2.Client(**self._client_settings(self._transport, make), event_hooks=hooks)
             client = self._clients.setdefault(process, made)  # another thread may have been faster
         return client
 
@@ -155,10 +156,8 @@ class HTTPClients:
         if self._async_transport is not None:
             EventLoop.running().close_at_shutdown(self._async_transport)
         if self._async_client is None:
-            hooks = {event: [_awaitable_hook(hook) for hook in hooks] for event, hooks in self._hooks().items()}
-            self._async_client = httpx2.AsyncClient(
-                **self._client_settings(self._async_transport, self._make_async_transport), event_hooks=hooks
-            )
+            settings = self._client_settings(self._async_transport, self._make_async_transport)
+            self._async_client = httpx2.AsyncClient(**settings, event_hooks=self._hooks(is_async=True))
         return self._async_client
 
     def prepare_async(self) -> None:
@@ -202,7 +201,10 @@ class HTTPClients:
             return ours(verify=context, limits=limits, proxy=proxy)
         context = OfferingContext(context, ["h2"] * http2 + ["http/1.1"] * http1)
         options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
-        return httpx2s(verify=context, limits=limits, proxy=proxy, **options)
+        made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
+        if isinstance(made, httpx2.HTTPTransport):
+            weakref.finalize(self, made.close)  # at the interpreter's exit, too: it cannot close what is idle alone
+        return made
 
     def _make_async_transport(self, proxy: httpx2.Proxy | None) -> httpx2.AsyncBaseTransport:
         made: AsyncWireTransport | _PerLoopTransport = self._make_transport(
@@ -211,13 +213,14 @@ class HTTPClients:
         self._async_transports.append(made)
         return made
 
-    def _hooks(self) -> Mapping[str, list[Callable[..., Any]]]:
+    def _hooks(self, *, is_async: bool) -> Mapping[str, list[Callable[..., Any]]]:
         """The event hooks of the settings, behind our own where redirects are followed."""
-        own = self._settings.get("event_hooks") or {}
+        given = self._settings.get("event_hooks") or {}
+        hooks = {event: [_awaitable_hook(each) if is_async else each for each in given[event]] for event in given}
         if not self._settings["follow_redirects"]:
-            return own
-        ours = redirect_hooks(self._settings["cookies"])
-        return {**own, **{event: [*hooks, *own.get(event, ())] for event, hooks in ours.items()}}
+            return hooks
+        ours = redirect_hooks(self._settings["cookies"], is_async=is_async)
+        return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
 
     @functools.cached_property
     def _ssl_context(self) -> ssl.SSLContext:

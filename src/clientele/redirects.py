@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http.cookiejar import CookieJar
 from typing import Any
 
@@ -16,7 +16,6 @@ import httpx2
 
 from .exceptions import IS_STREAM
 from .redaction import is_secret, printable_url
-from .wire.steps import run, settled
 
 _ORIGIN = "clientele.origin"  # the extension of a redirected request: the origin of the first
 
@@ -25,31 +24,52 @@ class RefusedRedirect(httpx2.RequestError):
     """A redirect leads from https to http, or to what is no URL."""
 
 
-def redirect_hooks(cookies: CookieJar) -> dict[str, list[Callable[..., Any]]]:
-    """The event hooks of a client that has these cookies. An asynchronous one must await what they return."""
+def redirect_hooks(cookies: CookieJar, *, is_async: bool) -> dict[str, list[Callable[..., Any]]]:
+    """The event hooks of a client that has these cookies."""
 
     def keep_credentials(request: httpx2.Request) -> None:
-        origin = request.extensions.get(_ORIGIN)
-        if origin is None or (target := request.url.origin) == origin:
-            return
-        ports = (origin.scheme, origin.port, target.scheme, target.port)
-        if origin.host == target.host and ports == ("http", 80, "https", 443):
-            return
-        for name in [name for name in request.headers if is_secret(name)]:
-            del request.headers[name]
-        kept = httpx2.Cookies()
-        for cookie in cookies:
-            if cookie.domain:
-                kept.jar.set_cookie(cookie)
-        kept.set_cookie_header(request)
+        if _ORIGIN in request.extensions:
+            _keep_credentials(request, cookies)
 
+    async def akeep_credentials(request: httpx2.Request) -> None:
+        if _ORIGIN in request.extensions:
+            _keep_credentials(request, cookies)
+
+    if is_async:
+        return {"request": [akeep_credentials], "response": [_acheck_redirect]}
     return {"request": [keep_credentials], "response": [_check_redirect]}
 
 
-def _check_redirect(response: httpx2.Response) -> Awaitable[None] | None:
-    """Refuse a redirect, or note where the first request went; leave the body if that was a stream's."""
-    if not response.has_redirect_location:
-        return None
+def _keep_credentials(request: httpx2.Request, cookies: CookieJar) -> None:
+    origin, target = request.extensions[_ORIGIN], request.url.origin
+    if target == origin:
+        return
+    ports = (origin.scheme, origin.port, target.scheme, target.port)
+    if origin.host == target.host and ports == ("http", 80, "https", 443):
+        return
+    for name in [name for name in request.headers if is_secret(name)]:
+        del request.headers[name]
+    kept = httpx2.Cookies()
+    for cookie in cookies:
+        if cookie.domain:
+            kept.jar.set_cookie(cookie)
+    kept.set_cookie_header(request)
+
+
+def _check_redirect(response: httpx2.Response) -> None:
+    if response.has_redirect_location and _is_to_leave(response):
+        response.close()
+        _empty(response)
+
+
+async def _acheck_redirect(response: httpx2.Response) -> None:
+    if response.has_redirect_location and _is_to_leave(response):
+        await response.aclose()
+        _empty(response)
+
+
+def _is_to_leave(response: httpx2.Response) -> bool:
+    """Refuse a redirect, or note where the first request went; whether its body came in place of a stream."""
     request = response.request
     try:
         target = request.url.join(response.headers["Location"])
@@ -59,15 +79,10 @@ def _check_redirect(response: httpx2.Response) -> Awaitable[None] | None:
         found = f"the server redirects to {printable_url(target)}, where everybody on the way could read along"
         raise RefusedRedirect(f"{found}; if the call is to go there, give that address itself", request=request)
     request.extensions.setdefault(_ORIGIN, request.url.origin)
-    if IS_STREAM not in request.extensions:
-        return None
-    is_async = isinstance(response.stream, httpx2.AsyncByteStream)
-    leaving = _leave_body(response, response.aclose if is_async else response.close)
-    return leaving if is_async else run(leaving)
+    return IS_STREAM in request.extensions
 
 
-async def _leave_body(response: httpx2.Response, close: Callable[[], Any]) -> None:
-    """Close a response, and let httpx2 read it as if its body were empty."""
-    await settled(close())
+def _empty(response: httpx2.Response) -> None:
+    """Let httpx2 read a response that has been left as if its body were empty."""
     response.is_closed = False
     response.stream = httpx2.ByteStream(b"")

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx2
 
-from ..event_loop import EventLoop
 from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
@@ -109,7 +108,7 @@ class Call:
             response = await client.send(request, stream=True)
             opened: httpx2.Response | AsyncBody = response
             try:
-                opened = body = AsyncBody(response, self.clients, EventLoop.running())
+                opened = body = AsyncBody(response, self.clients)
                 if response.status_code < 400:
                     return body, ItemReader(response, result.items, before)
                 response = await aread_error(body, (self.plan.timeout or client.timeout).read)

@@ -43,9 +43,10 @@ class _Body:
 
     _decoder: ContentDecoder | None = None
     _direct: Any = None  # the body as the wire has it, if it is read directly
+    _httpx_body: Any
     _is_closed = False
 
-    def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop | None = None) -> None:
+    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
         self.response = response
         self.owner = owner
         self._process = os.getpid()
@@ -54,9 +55,7 @@ class _Body:
             if "Content-Encoding" in response.headers:
                 self._decoder = content_decoder(response.headers.get_list("Content-Encoding"))
             response.is_stream_consumed = self._direct is not None  # nobody else can read it then
-        self._source: Any = self._direct
-        if self._direct is None:
-            self._source = _HTTPXBody(response) if event_loop is None else _AsyncHTTPXBody(response, event_loop)
+        self._source: Any = self._direct or self._httpx_body(response)
 
     @property
     def is_closed(self) -> bool:
@@ -88,74 +87,6 @@ class _Body:
                 if not (data := await settled(self._direct.read())):
                     break
                 size += len(data)
-
-
-class Body(_Body):
-    """The body of a synchronous response."""
-
-    def read(self) -> bytes:
-        """Wait for the next bytes; `b""` at the end.
-
-        Raises:
-            httpx2.RequestError: They did not come, or cannot be decoded.
-            RuntimeError: The process was forked since.
-        """
-        if self._process != os.getpid():
-            raise RuntimeError("this stream was opened before the process was forked; open another in the child")
-        return cast("bytes", self._source.read()) if self._decoder is None else run(self._read_decoded())
-
-    def finish(self) -> None:
-        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
-        run(self._wait_for_end())
-        self.close()
-
-    def close(self) -> None:
-        """Close the response; any thread may do that. Closing it again, or in a forked process, does nothing."""
-        self._is_closed = True
-        if self._process == os.getpid():
-            self._source.close()
-            if self._direct is not None:
-                self.response.close()
-
-    close_soon = close
-
-
-class AsyncBody(_Body):
-    """The body of an asynchronous response; the twin of `Body`.
-
-    Attributes:
-        event_loop: The one that reads it.
-        read: Waits for the next bytes; gives `b""` at the end. A read that was cancelled may be repeated.
-    """
-
-    def __init__(self, response: httpx2.Response, owner: Owner, event_loop: EventLoop) -> None:
-        super().__init__(response, owner, event_loop)
-        self.event_loop = event_loop
-        self.read: Callable[[], Awaitable[bytes]] = self._source.read if self._decoder is None else self._read_decoded
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
-        return super().is_closed or self.event_loop.has_ended
-
-    async def finish(self) -> None:
-        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
-        await self._wait_for_end()
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the response. Closing it again does nothing."""
-        self._is_closed = True
-        if self._process == os.getpid():
-            await self._source.aclose()
-            if self._direct is not None:
-                await self.response.aclose()
-
-    def close_soon(self) -> None:
-        """Have the event loop let go of the connection. Any thread, and a finalizer, may do that."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.event_loop.call_soon(self._source.let_go)
 
 
 class _HTTPXBody:
@@ -194,9 +125,9 @@ class _HTTPXBody:
 class _AsyncHTTPXBody:
     """A body that httpx2 reads, in a task of its own, one chunk ahead."""
 
-    def __init__(self, response: httpx2.Response, event_loop: EventLoop) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self._response = response
-        self._event_loop = event_loop
+        self.event_loop = EventLoop.running()
         self._scope = anyio.CancelScope()
         self._is_begun = self._has_ended = False
         self._error: Exception | None = None
@@ -207,7 +138,7 @@ class _AsyncHTTPXBody:
     async def read(self) -> bytes:
         if not self._is_begun:
             self._is_begun = True
-            self._event_loop.spawn(self._run)
+            self.event_loop.spawn(self._run)
         while self._chunk is None and not self._has_ended:
             await self._changed.wait()
         if self._chunk is None and self._error is not None:
@@ -221,7 +152,7 @@ class _AsyncHTTPXBody:
         if not self._is_begun:
             self._is_begun = self._has_ended = True
             self._closed.set()
-            self._event_loop.close_soon(self._response)
+            self.event_loop.close_soon(self._response)
 
     async def aclose(self) -> None:
         if not self._is_begun:
@@ -255,3 +186,75 @@ class _AsyncHTTPXBody:
                 await self._response.aclose()
             self._change()
             self._closed.set()
+
+
+class Body(_Body):
+    """The body of a synchronous response."""
+
+    _httpx_body = _HTTPXBody
+
+    def read(self) -> bytes:
+        """Wait for the next bytes; `b""` at the end.
+
+        Raises:
+            httpx2.RequestError: They did not come, or cannot be decoded.
+            RuntimeError: The process was forked since.
+        """
+        if self._process != os.getpid():
+            raise RuntimeError("this stream was opened before the process was forked; open another in the child")
+        return cast("bytes", self._source.read()) if self._decoder is None else run(self._read_decoded())
+
+    def finish(self) -> None:
+        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        run(self._wait_for_end())
+        self.close()
+
+    def close(self) -> None:
+        """Close the response; any thread may do that. Closing it again, or in a forked process, does nothing."""
+        self._is_closed = True
+        if self._process == os.getpid():
+            self._source.close()
+            if self._direct is not None:
+                self.response.close()
+
+    close_soon = close
+
+
+class AsyncBody(_Body):
+    """The body of an asynchronous response; the twin of `Body`.
+
+    Attributes:
+        event_loop: The one that reads it.
+        read: Waits for the next bytes; gives `b""` at the end. A read that was cancelled may be repeated.
+    """
+
+    _httpx_body = _AsyncHTTPXBody
+
+    def __init__(self, response: httpx2.Response, owner: Owner) -> None:
+        super().__init__(response, owner)
+        self.event_loop: EventLoop = self._source.event_loop
+        self.read: Callable[[], Awaitable[bytes]] = self._source.read if self._decoder is None else self._read_decoded
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
+        return super().is_closed or self.event_loop.has_ended
+
+    async def finish(self) -> None:
+        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        await self._wait_for_end()
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the response. Closing it again does nothing."""
+        self._is_closed = True
+        if self._process == os.getpid():
+            await self._source.aclose()
+            if self._direct is not None:
+                await self.response.aclose()
+
+    def close_soon(self) -> None:
+        """Have the event loop let go of the connection. Any thread, and a finalizer, may do that."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.event_loop.call_soon(self._source.let_go)

@@ -40,7 +40,7 @@ from .network import (
 
 class _AsyncStream(SocketStream, httpcore2.AsyncNetworkStream):
     reader: Any = None
-    _event_loop: EventLoop
+    event_loop: EventLoop
 
     def abort(self) -> None:
         """Let go of the socket, from the loop's thread. A task that waits for it is woken."""
@@ -51,7 +51,7 @@ class _AsyncStream(SocketStream, httpcore2.AsyncNetworkStream):
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call this in the loop's thread. Any thread, and a finalizer, may ask for it."""
-        self._event_loop.call_soon(function)
+        self.event_loop.call_soon(function)
 
 
 class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
@@ -59,7 +59,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
 
     def __init__(self, connection: socket.socket, event_loop: EventLoop) -> None:
         self._socket = connection
-        self._event_loop = event_loop
+        self.event_loop = event_loop
         self._loop = asyncio.get_running_loop()
         self._buffer = event_loop.buffer
         self._transport: Any = None
@@ -132,7 +132,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         return self._transport.get_extra_info(info) if info == "ssl_object" else super().get_extra_info(info)
 
     def abort(self) -> None:
-        if self._event_loop.process != os.getpid():
+        if self.event_loop.process != os.getpid():
             return
         if self._transport is None or self._loop.is_closed():
             self._socket.close()
@@ -213,7 +213,7 @@ class _TrioStream(_AsyncStream):
     def __init__(self, stream: httpcore2.AsyncNetworkStream, event_loop: EventLoop) -> None:
         self._stream = stream
         self._socket = stream.get_extra_info("socket")
-        self._event_loop = event_loop
+        self.event_loop = event_loop
         self._is_reading = False
 
     async def receive(self, timeout: float | None) -> None:
@@ -260,7 +260,7 @@ class _TrioStream(_AsyncStream):
         return self.is_readable() if info == "is_readable" else self._stream.get_extra_info(info)
 
     def abort(self) -> None:
-        if self._event_loop.process == os.getpid():
+        if self.event_loop.process == os.getpid():
             self._socket.close()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from ..event_loop import EventLoop
 from .http11 import Head, RequestWriter, ResponseReader
 from .network import CLOSED, NotSent
 from .steps import Trace, run, settled, traced
@@ -127,6 +128,7 @@ class _Body:
     Attributes:
         timeout: How long to wait for the next bytes, in seconds, `None` for no limit.
         size: How many bytes have been read.
+        event_loop: What runs an asynchronous one.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class _Body:
     ) -> None:
         self.timeout = exchange.timeouts.get("read")
         self.size = 0
+        self.event_loop: EventLoop | None = stream.event_loop
         self._stream = stream
         self._reader = reader
         self._release = release

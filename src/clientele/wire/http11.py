@@ -67,20 +67,22 @@ class RequestWriter:
     """
 
     def __init__(self, method: bytes, target: bytes, headers: RawHeaders) -> None:
+        values: dict[bytes, list[bytes]] = {name: [] for name in (*_FRAMING, b"host")}
         for name, value in headers:
             if not _TOKEN.fullmatch(name):
                 raise httpx2.LocalProtocolError(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
             if _FORBIDDEN_IN_VALUE.search(value):
-                problem = (
-                    f"the value of the header {name.decode()!r} has a CR, LF, NUL or other control character in it"
-                )
-                raise httpx2.LocalProtocolError(problem)
+                problem = "has a CR, LF, NUL or other control character in it"
+                raise httpx2.LocalProtocolError(f"the value of the header {name.decode()!r} {problem}")
+            if (known := values.get(name.lower())) is not None:
+                known.append(value.lower())
         if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
             raise httpx2.LocalProtocolError("the method or the path of the request cannot be sent as they are")
-        listed = _listed(headers)
-        lengths, codings = listed[b"content-length"], listed[b"transfer-encoding"]
-        if [name.lower() for name, _ in headers].count(b"host") != 1:
+        if len(values[b"host"]) != 1:
             raise httpx2.LocalProtocolError("a request has one Host header, no more and no less")
+        lengths, codings, options = (
+            [each.strip(b" \t") for value in values[name] for each in value.split(b",")] for name in _FRAMING
+        )
         if codings and (lengths or codings != [b"chunked"]):
             problem = "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
             raise httpx2.LocalProtocolError(problem)
@@ -90,7 +92,7 @@ class RequestWriter:
         lines = b"".join([b"%b: %b\r\n" % field for field in headers])
         self.head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
         self.is_framed = bool(lengths or codings)
-        self.is_last = b"close" in listed[b"connection"]
+        self.is_last = b"close" in options
         self._length = int(lengths[0]) if lengths else 0
         self._missing = self._length
         self._is_chunked = bool(codings)
@@ -225,8 +227,13 @@ class ResponseReader:
 
     def _begin_body(self, head: Head, rest: bytes) -> None:
         """Decide how the body is framed (RFC 9112, section 6.3)."""
-        listed = _listed(head.headers)
-        lengths, codings, options = (listed[name] for name in _FRAMING)
+        values: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
+        for name, value in head.headers:
+            if len(name) in _FRAMING_SIZES and (known := values.get(name.lower())) is not None:
+                known.append(value.lower())
+        lengths, codings, options = (
+            [each.strip(b" \t") for value in values[name] for each in value.split(b",")] for name in _FRAMING
+        )
         is_old = head.http_version == b"HTTP/1.0" and b"keep-alive" in options and not codings
         self.is_reusable &= b"close" not in options and (is_old or head.http_version == b"HTTP/1.1")
         if head.status == 101 or (self._method == b"CONNECT" and 200 <= head.status < 300):
@@ -351,15 +358,6 @@ def _parsed_head(data: bytes) -> Head:
     if len(headers) > MAX_FIELDS:
         raise httpx2.RemoteProtocolError(f"the head of the response has more than {MAX_FIELDS} headers")
     return Head(http_version, int(status), reason or b"", headers)
-
-
-def _listed(headers: RawHeaders) -> dict[bytes, list[bytes]]:
-    """What the headers that frame a message list, in lower case: each field of a name adds to its list."""
-    listed: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
-    for name, value in headers:
-        if len(name) in _FRAMING_SIZES and (known := listed.get(name.lower())) is not None:
-            known += [each.strip(b" \t") for each in value.lower().split(b",")]
-    return listed
 
 
 def _is_length(value: bytes) -> bool:

@@ -29,6 +29,8 @@ from typing import Any, TypeAlias
 
 import httpcore2
 
+from ..event_loop import EventLoop
+
 SocketOption: TypeAlias = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 Address: TypeAlias = tuple[int, Any]
 """The family of a socket, and what it connects to."""
@@ -79,8 +81,12 @@ class SocketStream:
     """What the streams of all sides have in common.
 
     A stream keeps the bytes that it has received and that are to be read before any others.
+
+    Attributes:
+        event_loop: What runs an asynchronous one.
     """
 
+    event_loop: EventLoop | None = None
     _socket: socket.socket
     _unread = b""
 

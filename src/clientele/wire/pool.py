@@ -102,11 +102,17 @@ class Pool(Generic[C]):
 
     def close(self) -> None:
         """Retire all connections, the active ones, too. The pool is as new then."""
-        self.retired.extend((*self._idle, *self._active))
-        self._count -= len(self._idle) + len(self._active)
+        self.retired.extend(self._active)
+        self._count -= len(self._active)
+        self._active.clear()
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Retire the connections that serve no request."""
+        self.retired.extend(self._idle)
+        self._count -= len(self._idle)
         self._idle.clear()
         self._idle_by_origin.clear()
-        self._active.clear()
         self._serve()
 
     def _grant(self, ticket: Ticket[C]) -> bool:

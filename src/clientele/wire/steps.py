@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+CANNOT_AWAIT = "a synchronous request cannot await; its trace extension, too, is a plain function"
 Trace: TypeAlias = Callable[[str, dict[str, Any]], Any]
 """httpx2's `trace` extension. It is told of each step in the words of httpcore2, `http11.send_request_body.started`
 for example, and then `.complete` or `.failed`."""
@@ -27,7 +28,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
     coroutine.close()
-    raise RuntimeError("a synchronous request cannot await; its trace extension, too, is a plain function")
+    raise RuntimeError(CANNOT_AWAIT)
 
 
 async def traced(trace: Trace | None, name: str, info: Mapping[str, Any], step: Callable[[], Any]) -> Any:

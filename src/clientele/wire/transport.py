@@ -9,6 +9,7 @@ Both sides share the steps of a request (`steps.py`).
 
 from __future__ import annotations
 
+import atexit
 import base64
 import functools
 import os
@@ -30,7 +31,7 @@ from .exchange import HTTPCORE2_ERRORS, AsyncResponseBody, Exchange, ResponseBod
 from .http11 import RequestWriter
 from .network import NotSent, SocketOption, Target, connect
 from .response import WireResponse
-from .steps import run, traced
+from .steps import CANNOT_AWAIT, traced
 from .tls import OfferingContext
 
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
@@ -250,11 +251,21 @@ class WireTransport(_Wire, httpx2.BaseTransport):
         Raises:
             httpx2.TransportError: There is no response.
         """
-        return run(self._handle(request, self._connections))
+        handling = self._handle(request, self._connections)
+        try:
+            handling.send(None)  # as `run` does it; this is a call that every request goes through
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        handling.close()
+        raise RuntimeError(CANNOT_AWAIT)
 
     def close(self) -> None:
         """Close all connections. The transport can be used again, and opens others then."""
         self._connections.close()
+
+    def close_idle(self) -> None:
+        """Close the connections that serve no request."""
+        self._connections.do(self._connections.pool.close_idle)
 
     def leave_to_parent(self) -> None:
         """In a forked child: close its copies of the sockets, which leaves those of the parent open."""
@@ -266,7 +277,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
 
     def _open_connections(self) -> Connections:
         connections = Connections(self._limits, threading.Event)
-        weakref.finalize(self, connections.close).atexit = False
+        weakref.finalize(self, connections.close).atexit = False  # then a daemon thread may still read a stream
         return connections
 
 
@@ -305,6 +316,12 @@ class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
 
 
 _transports: weakref.WeakSet[WireTransport] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_idle_connections() -> None:
+    for transport in list(_transports):
+        transport.close_idle()
 
 
 def _leave_to_parent() -> None:
