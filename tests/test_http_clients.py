@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -335,3 +336,39 @@ def test_what_is_dropped_in_another_thread_is_closed_in_its_event_loop(run):
     late: list[EventLoop] = []
     run(main)
     late[0].close_soon(Thing())  # the loop has ended: nothing happens, and nothing fails
+
+
+@pytest.mark.parametrize("verify", [{}, {"verify": True}], ids=["by default", "asked for"])
+def test_no_certificates_are_loaded_where_the_base_url_needs_none(server, monkeypatch, verify):
+    def refuse(verify: object = True, **_: object) -> object:
+        assert verify is not True, "certificates are loaded"
+        return verify
+
+    monkeypatch.setattr(httpx2, "create_ssl_context", refuse)
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)  # which no other test has loaded
+    with pytest.raises(AssertionError, match="certificates are loaded"):
+        api.APIClient("https://localhost", cookies={"a": "b"}, trust_env=False, **verify)
+    client = api.APIClient(server.url, **verify)
+    get, aget = number_endpoints(client)
+
+    assert get() == asyncio.run(aget()) == 5
+
+
+def test_a_call_that_failed_shows_in_its_frames_neither_credentials_nor_bodies():
+    client = api.APIClient("http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(503)))
+
+    @client.post("/{key}")
+    def post(key: str, data: str, query: dict[str, str], headers: dict[str, str], *, result: str) -> str:
+        return result
+
+    with pytest.raises(api.HTTPStatusError) as caught:
+        post("s3cret", "s3cret", {"a": "s3cret"}, {"a": "s3cret"})
+    shown = [
+        repr(value)
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        for value in frame.f_locals.values()
+        if type(value).__module__.startswith("clientele.endpoints")
+    ]
+
+    assert any(each.startswith("Call(") for each in shown)
+    assert not any("s3cret" in each for each in shown)

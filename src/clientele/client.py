@@ -74,6 +74,7 @@ class APIClient:
         self._logged_names: set[str] = set()
         self._clients = HTTPClients(
             settings,
+            base_url=self._base_url,
             transport=transport,
             async_transport=async_transport,
             client=http_client,

@@ -21,6 +21,7 @@ import functools
 import logging
 import os
 import sys
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Generic, TypeVar
@@ -38,6 +39,7 @@ class EventLoop:
 
     Attributes:
         process: The id of the process that it runs in; in a forked one it is not to be touched.
+        thread: The id of the thread that it was seen in first.
         is_trio: Whether it is trio's.
         buffer: What all connections of an asyncio loop read into, one after the other.
         has_ended: Whether it has shut down.
@@ -45,6 +47,7 @@ class EventLoop:
 
     def __init__(self, loop: Any) -> None:
         self.process = os.getpid()
+        self.thread = threading.get_ident()
         self.is_trio = not _is_asyncio(loop)
         self.buffer = memoryview(bytearray(0 if self.is_trio else BUFFER_SIZE))
         self.has_ended = False

@@ -97,6 +97,7 @@ class HTTPClients:
         self,
         settings: HTTPClientSettings,
         *,
+        base_url: str = "",
         transport: httpx2.BaseTransport | None = None,
         async_transport: httpx2.AsyncBaseTransport | None = None,
         client: httpx2.Client | None = None,
@@ -123,9 +124,12 @@ class HTTPClients:
         self._async_transports: list[AsyncWireTransport | _PerLoopTransport] = []
         if settings.get("http2") and find_spec("h2") is None:
             raise ImportError("http2=True needs the package h2: run pip install h2")
-        if all(given is None for given in (transport, async_transport, client, async_client)):
+        tls = settings.get("verify", True), settings.get("trust_env", True), settings.get("http2", False)
+        self._ssl_context = functools.cache(functools.partial(_ssl_context, *tls))
+        is_needed = settings.get("verify", True) is not True or not base_url.startswith("http://")
+        if is_needed and all(given is None for given in (transport, async_transport, client, async_client)):
             # Loading the certificates takes a tenth of a second, for which no event loop should stand still.
-            _ = self._ssl_context
+            self._ssl_context()
         weakref.finalize(self, _release, self._clients, self._async_transports).atexit = False
 
     def client(self) -> httpx2.Client:
@@ -196,10 +200,11 @@ class HTTPClients:
 
     def _make_transport(self, ours: Callable[..., Any], httpx2s: Callable[..., Any], proxy: httpx2.Proxy | None) -> Any:
         http1, http2 = self._settings.get("http1", True), self._settings.get("http2", False)
-        limits, context = self._settings.get("limits", DEFAULT_LIMITS), self._ssl_context
+        limits = self._settings.get("limits", DEFAULT_LIMITS)
+        protocols = ["h2"] * http2 + ["http/1.1"] * http1
+        context = OfferingContext(self._ssl_context, protocols)
         if http1 and not http2 and (proxy is None or proxy.url.scheme == "http"):
             return ours(verify=context, limits=limits, proxy=proxy)
-        context = OfferingContext(context, ["h2"] * http2 + ["http/1.1"] * http1)
         options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
         made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
         if isinstance(made, httpx2.HTTPTransport):
@@ -222,14 +227,6 @@ class HTTPClients:
         ours = redirect_hooks(self._settings["cookies"], is_async=is_async)
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
 
-    @functools.cached_property
-    def _ssl_context(self) -> ssl.SSLContext:
-        verify, trust_env = self._settings.get("verify", True), self._settings.get("trust_env", True)
-        if verify is True:
-            files = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-            return _default_ssl_context(trust_env, self._settings.get("http2", False), *files)
-        return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)
-
 
 class _PerLoopTransport(httpx2.AsyncBaseTransport):
     """httpx2's own transports, which are bound to an event loop: one for each."""
@@ -243,6 +240,13 @@ class _PerLoopTransport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._transports.aclose()
+
+
+def _ssl_context(verify: ssl.SSLContext | bool, trust_env: bool, http2: bool) -> ssl.SSLContext:
+    if verify is True:
+        files = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        return _default_ssl_context(trust_env, http2, *files)
+    return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)
 
 
 @functools.lru_cache

@@ -84,8 +84,8 @@ def test_skipping_leaves_out_what_does_not_fit_and_logs_each_with_its_event(side
     assert (reading.items, reading.error) == ([1, 3], None)
     first, second = (record for record in caplog.records if record.name == "clientele")
     assert (first.levelname, second.levelname) == ("WARNING", "WARNING")
-    assert first.event == ODD
-    assert second.event == api.ServerSentEvent("[DONE]", id="7")
+    assert first.stream_event == ODD
+    assert second.stream_event == api.ServerSentEvent("[DONE]", id="7")
     assert "event 2 ('odd') of the stream is not int" in first.getMessage()
     assert r'{"no":\nnumber}' in first.getMessage()
     assert "event 4 of the stream is not int" in second.getMessage()
@@ -402,7 +402,7 @@ class TestResponseParser:
         client = client_of(body)
         with caplog.at_level(logging.WARNING, "clientele"):
             assert side.read(client, int, response_parser=int, on_invalid="skip").items == [1, 3]
-        assert [record.event for record in caplog.records] == [api.ServerSentEvent("x")]
+        assert [record.stream_event for record in caplog.records] == [api.ServerSentEvent("x")]
         replaced = side.read(client, int, response_parser=int, on_invalid=lambda error: error.event.data)
         assert replaced.items == [1, "x", 3]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import anyio
 import pytest
+from tests.scripts import run_script
 from tests.servers import EVENT_STREAM, WAIT, Connection, RawServer, chunk
 from tests.sides import RUNNERS
 
@@ -112,3 +115,52 @@ def test_parent_and_child_before_and_after_a_fork(numbers):
     for run in RUNNERS.values():
         assert run(numbers.aread) == ALL
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+async def send_one_and_wait(connection: Connection) -> None:
+    await connection.send(EVENT_STREAM + chunk(b"data: 1\n\n"))
+    await connection.until_client_closes()
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_stream_that_is_read_in_another_event_loop_says_so_and_goes_on_in_its_own(serve, run):
+    client = api.APIClient(serve(send_one_and_wait).url)
+
+    async def read_elsewhere(stream: api.AsyncStream[int]) -> None:
+        with pytest.raises(RuntimeError, match="this stream belongs to another event loop"):
+            await anext(stream)
+
+    async def main() -> None:
+        async with client.astream("GET", "/", int) as stream:
+            for other in RUNNERS.values():
+                await anyio.to_thread.run_sync(other, functools.partial(read_elsewhere, stream))
+            assert await anext(stream) == 1
+
+    run(main)
+
+
+DAEMONS = """
+import atexit, threading, time
+atexit.register(time.sleep, 0.2)  # runs last: a thread that fails at the exit has time to say so
+from clientele import api
+
+client = api.APIClient("{url}")
+first = threading.Barrier(3)
+
+def read():
+    for number in client.stream("GET", "/", int):
+        first.wait()
+
+for _ in range(2):
+    threading.Thread(target=read, daemon=True).start()
+kept = client.stream("GET", "/", int)
+print(next(kept))
+first.wait()
+"""
+
+
+def test_daemon_threads_that_read_at_the_interpreters_exit_print_no_traceback(serve, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(DAEMONS.format(url=serve(send_one_and_wait).url))
+
+    assert run_script(path) == ("1\n", "")

@@ -268,7 +268,7 @@ class ItemReader(Generic[T]):
         if on_invalid == "raise":
             raise exception
         if on_invalid == "skip":
-            logger.warning("skipped: %s", exception, extra={"event": exception.event})
+            logger.warning("skipped: %s", exception, extra={"stream_event": exception.event})
             return SKIPPED
         return not_awaitable("on_invalid", on_invalid(exception))
 

@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import anyio.lowlevel
@@ -29,6 +30,8 @@ from ..wire.connections import Interrupt
 from .body import AsyncBody, Body
 from .items import NO_ITEM, ItemReader
 from .reconnect import Ended, Reconnect, Resumption
+
+_ELSEWHERE = "this stream belongs to another event loop, or thread, the one that opened it"
 
 T = TypeVar("T")
 Opened: TypeAlias = tuple[Body, ItemReader[T]]
@@ -286,6 +289,9 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         if self._is_read:
             raise RuntimeError("another task is reading this stream; let one read it and hand the items on")
+        event_loop = self._body.event_loop
+        if event_loop.thread != get_ident() and not event_loop.is_running_here():
+            raise RuntimeError(f"{_ELSEWHERE}; open one in each, or hand the items on")
         self._is_read = True
         reads = 0
         try:
@@ -326,8 +332,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         self._check_resumable()
         if not self._body.event_loop.is_running_here():
             raise RuntimeError(
-                "the stream is read in another event loop, or thread; restart it there, "
-                "with loop.call_soon_threadsafe(stream.restart) for example"
+                f"{_ELSEWHERE}; restart it there, with loop.call_soon_threadsafe(stream.restart) for example"
             )
         self._is_restarting = True
         self._wake()

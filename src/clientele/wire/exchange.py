@@ -50,11 +50,11 @@ class Exchange:
     """A request as it is sent."""
 
     origin: tuple[bytes, bytes, int]  # the scheme, host and port that it goes to
-    writer: RequestWriter
-    content: httpx2.SyncByteStream | httpx2.AsyncByteStream
+    writer: RequestWriter = field(repr=False)  # tracebacks that show locals shall show no credentials
+    content: httpx2.SyncByteStream | httpx2.AsyncByteStream = field(repr=False)
     timeouts: Mapping[str, float | None]  # `connect`, `read`, `write` and `pool`, in seconds
     trace: Trace | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)  # what `trace` is told of the request
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what `trace` is told of the request
 
     async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
         """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""

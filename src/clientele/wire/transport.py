@@ -67,7 +67,8 @@ class _Wire:
         socket_options: Iterable[SocketOption] | None = None,
     ) -> None:
         context = httpx2.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
-        self._ssl_context = OfferingContext(context, ["http/1.1"])
+        offering = context if isinstance(context, OfferingContext) else OfferingContext(lambda: context, ["http/1.1"])
+        self._ssl_context = offering
         self._limits = limits
         self._uds = uds
         self._local_address = local_address
