@@ -80,7 +80,7 @@ def ids_sent(server) -> list[str | None]:
 @pytest.mark.parametrize("leave", [close, reset, stall, break_chunk, end])
 def test_a_stream_is_taken_up_where_it_was(side, serve, leave):
     server = serve(in_turn(then(numbered(1, 2), leave), then(numbered(3), leave)))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, idle_timeout=1 if leave is stall else None)
+    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, idle_timeout=0.4 if leave is stall else None)
     assert reading.error is None
     assert reading.items == [1, 2, 3]
     assert ids_sent(server) == [None, "2", "3"]

@@ -358,9 +358,9 @@ FORMATS = [
 
 @pytest.mark.parametrize(("content_type", "item_type", "items", "terminator", "until"), FORMATS)
 class TestEveryFormat:
-    def test_ends_with_its_terminator(self, side, serve, content_type, item_type, items, terminator, until):
+    def test_ends_with_its_terminator(self, serve, content_type, item_type, items, terminator, until):
         server = serve(kept_open(HEAD.format(content_type).encode() + chunk(items + terminator)))
-        reading = side.read(client_of(server), item_type, until=until)
+        reading = Side("sync").read(client_of(server), item_type, until=until)
         assert reading.error is None
         assert len(reading.items) == 2
         server.wait_until_closed()
@@ -577,23 +577,23 @@ def test_a_generator_endpoint_gives_its_connection_back(side, serve, patient):
 NO_FRAMING = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 LAST = EVENT_STREAM.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n")
 TOO_SHORT = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1000\r\n\r\n"
-OPEN_ENDS = [
-    EVENT_STREAM + chunk(TWO_AND_DONE),
-    EVENT_STREAM + chunk(TWO_AND_DONE) + b"0\r\n",
-    EVENT_STREAM + chunk(TWO_AND_DONE) + chunk(b"data: more\n\n"),
-    LAST + chunk(TWO_AND_DONE),
-    NO_FRAMING + TWO_AND_DONE,
-    TOO_SHORT + TWO_AND_DONE,
-    EVENT_STREAM + chunk(TWO_AND_DONE) + b"no chunk\r\n",
-    TOO_SHORT.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + gzip.compress(TWO_AND_DONE) + b"no gzip",
-]
+OPEN_ENDS = {
+    "open": EVENT_STREAM + chunk(TWO_AND_DONE),
+    "end begun": EVENT_STREAM + chunk(TWO_AND_DONE) + b"0\r\n",
+    "more": EVENT_STREAM + chunk(TWO_AND_DONE) + chunk(b"data: more\n\n"),
+    "last of its connection": LAST + chunk(TWO_AND_DONE),
+    "no framing": NO_FRAMING + TWO_AND_DONE,
+    "too short": TOO_SHORT + TWO_AND_DONE,
+    "broken": EVENT_STREAM + chunk(TWO_AND_DONE) + b"no chunk\r\n",
+    "not compressed": TOO_SHORT.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    + gzip.compress(TWO_AND_DONE)
+    + b"no gzip",
+}
+
+SIDES_AND_ENDS = [("sync", name) for name in OPEN_ENDS] + [("asyncio", "open"), ("trio", "open"), ("trio", "more")]
 
 
-@pytest.mark.parametrize(
-    "data",
-    OPEN_ENDS,
-    ids=["open", "end begun", "more", "last of its connection", "no framing", "too short", "broken", "not compressed"],
-)
+@pytest.mark.parametrize(("side", "data"), [(Side(side), OPEN_ENDS[name]) for side, name in SIDES_AND_ENDS])
 def test_a_connection_that_cannot_be_used_again_is_closed(side, serve, data):
     server = serve(kept_open(data))
     client = client_of(server)

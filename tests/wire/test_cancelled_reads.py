@@ -368,7 +368,8 @@ def test_a_synchronous_body_is_read_on_after_a_read_that_took_too_long(serve, tr
 
 @each_poll
 def test_a_stream_that_is_polled_notices_that_no_byte_came_within_its_idle_timeout(serve, run, poll):
-    server = serve(Sender(EVENTS))
+    sender = Sender(EVENTS)
+    server = serve(sender)
 
     async def main() -> None:
         stream = await api.APIClient(server.url).astream("GET", "/", int, idle_timeout=10 * POLL)
@@ -376,6 +377,8 @@ def test_a_stream_that_is_polled_notices_that_no_byte_came_within_its_idle_timeo
             await polled(stream, poll)
 
     run(main)
+    for word in sender.words:
+        word.set()  # the server need not wait for them any longer
 
 
 def test_what_arrived_while_nobody_read_is_read_though_the_time_is_up(serve, monkeypatch):

@@ -242,7 +242,7 @@ def cuttings(data: bytes) -> st.SearchStrategy[list[bytes]]:
     return st.just([data] if data else []) | st.just(bytes_of(data)) | anywhere
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(messages().flatmap(lambda message: st.tuples(st.just(message), cuttings(message.data))))
 def test_any_response_in_any_cutting_means_what_the_reference_says(message_and_pieces):
     assert_means_what_the_reference_says(*message_and_pieces)

@@ -78,10 +78,10 @@ def test_the_time_begins_anew_with_whatever_arrives_of_a_head(serve, send):
     async def take_long(connection: Connection) -> None:
         for _ in range(4):
             await connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.15)
         await connection.send(answer(b"5"))
 
-    assert send(serve(take_long).url, timeout=only(read=0.6)).content == b"5"
+    assert send(serve(take_long).url, timeout=only(read=0.45)).content == b"5"
 
 
 def test_a_head_that_stops_midway(serve, send):
