@@ -1,11 +1,12 @@
-# Two commands for everybody, `make demo` and `make test`; each does all the set-up it needs, in .venv. Four more:
-# `make bench` measures the project beside its peers, which live in an environment of their own, `make chaos` cuts
-# streams in every way for minutes, `make fuzz` fuzzes what reads from a server, and `make lowest` tests the wire on the
-# oldest dependencies that are allowed.
+# `make demo` and `make test` are for everybody; each does all the set-up it needs, in .venv. `make test` is for every
+# commit: it formats nothing, lints, checks the types and runs all tests of behaviour, on one Python. `make test-all` adds
+# what takes longer: coverage, the other Pythons, leaks, the benchmark in small, the fuzzers for seconds, and the oldest
+# dependencies that are allowed. Three more take minutes: `make bench` measures the project beside its peers, `make chaos`
+# cuts streams in every way, and `make fuzz` fuzzes what reads from a server.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-OTHER_PYTHONS := 3.11 3.12 3.13
+OTHER_PYTHONS := 3.11 3.12 3.13 3.14
 BIN := .venv/bin
 
 # Reads the lower bounds of the dependencies from pyproject.toml, as pip's constraints: anyio>=4.10,<5 → anyio==4.10
@@ -13,12 +14,15 @@ LOWER_BOUNDS := import re, tomllib; \
 	[print(re.match(r"([\w.-]+)>=([\w.]+)", dependency).expand(r"\1==\2")) \
 	for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]
 
-.PHONY: demo test bench bench-smoke chaos fuzz lowest format lint types unit other-pythons clean $(OTHER_PYTHONS)
+.PHONY: demo test test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks
+.PHONY: other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
-test: lint types unit bench-smoke other-pythons
+test: lint types unit
+
+test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks
@@ -44,8 +48,13 @@ types: .venv/test
 	$(BIN)/pyrefly check
 
 unit: .venv/test
-	$(BIN)/python -m pytest --numprocesses 2 -m "not leaks" --cov --cov-report=term
-	$(BIN)/python -m pytest --numprocesses 2 -m leaks
+	$(BIN)/python -m pytest --quiet --numprocesses 3 -m "not leaks"
+
+coverage: .venv/test
+	$(BIN)/python -m pytest --quiet --numprocesses 3 -m "not leaks" --cov --cov-report=term
+
+leaks: .venv/test
+	$(BIN)/python -m pytest --quiet --numprocesses 2 -m leaks
 
 # Streams through a proxy that cuts them at random, 2,000 times for each kind; a short run is among the tests.
 chaos: .venv/test
@@ -55,15 +64,19 @@ chaos: .venv/test
 fuzz: .venv/fuzz
 	$(BIN)/python -m fuzz
 
+# The same for three seconds each, so that it cannot rot.
+fuzz-smoke: .venv/fuzz
+	SECONDS=3 $(BIN)/python -m fuzz
+
 # The tests of the wire with exactly the lower bounds of the dependencies. Those of the transports that it is compared
 # with, httpx2's own, are left out: over anyio before 4.16 they lose a socket when a connect is cancelled.
 lowest: .venv-lowest/ready
 	.venv-lowest/bin/python -m pytest --quiet -p no:cacheprovider --numprocesses 2 -k "not [httpx2" \
 		tests/wire tests/streaming/test_stream.py
 
-# The tests once more on every other Python that this machine has, two at a time.
+# What depends on the version of Python, on every other one that this machine has, or that uv brings.
 other-pythons: .venv/test
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(OTHER_PYTHONS)
+	@$(MAKE) --no-print-directory $(OTHER_PYTHONS)
 
 $(OTHER_PYTHONS):
 	@tests/on_python.sh $@

@@ -13,6 +13,8 @@ from clientele import api
 from clientele.exceptions import type_name
 from clientele.redaction import excerpt, printable_url
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.mark.parametrize(
     ("url", "shown"),

@@ -22,6 +22,8 @@ from tests.sides import RUNNERS, number_endpoints
 from clientele import api
 from clientele.wire.network import KEEPALIVE_OPTIONS
 
+pytestmark = pytest.mark.every_python
+
 
 @pytest.fixture
 def server(serve):

@@ -11,6 +11,8 @@ from typing_extensions import TypeAliasType
 
 from clientele.validation import accepts_none, base_type, covers, json_decoder
 
+pytestmark = pytest.mark.every_python
+
 Name = NewType("Name", str)
 Alias = TypeAliasType("Alias", Annotated[Name, "documented"])
 

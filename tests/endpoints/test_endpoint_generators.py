@@ -24,6 +24,8 @@ from tests.sides import RUNNERS, Side
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 ENDED = object()
 """What a `Driver` gives for the end of the iteration."""
 

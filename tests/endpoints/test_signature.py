@@ -17,6 +17,8 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 client = api.APIClient(base_url="http://localhost:8000")
 
 

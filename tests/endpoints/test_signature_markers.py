@@ -21,6 +21,8 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 
 class Wire:
     """A client whose requests are kept instead of sent."""

@@ -19,6 +19,8 @@ import pytest
 from tests.scripts import run_script
 from tests.servers import asgi_server
 
+pytestmark = pytest.mark.every_python
+
 ROOT = pathlib.Path(__file__).parents[2]
 STREAMING = (ROOT / "docs/streaming.md").read_text()
 EXAMPLES = ROOT / "examples"

@@ -19,6 +19,8 @@ from tests.sides import RUNNERS
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 STREAMS = int(os.environ.get("LEFT_STREAMS", "1000"))
 
 

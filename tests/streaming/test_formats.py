@@ -601,7 +601,7 @@ def test_the_texts_after_truncated_ones_are_reached_by_skipping(side, serve, cap
         reading = side.read(client_of(server), Token, on_invalid="skip")
     assert (reading.items, reading.error) == ([Token(text="a"), Token(text="b")], None)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 5
-    assert [record.event.data for record in caplog.records] == [
+    assert [record.stream_event.data for record in caplog.records] == [
         "before",
         '{"text": "stray"}',
         '{"text": "',

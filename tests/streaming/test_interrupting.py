@@ -10,6 +10,8 @@ import textwrap
 import pytest
 from tests.servers import EVENT_STREAM, WAIT, Connection, chunk
 
+pytestmark = pytest.mark.every_python
+
 SCRIPT = """
     import signal
 

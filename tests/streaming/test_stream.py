@@ -20,6 +20,8 @@ from tests.sides import RUNNERS
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 
 class Token(pydantic.BaseModel):
     text: str

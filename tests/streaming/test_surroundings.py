@@ -18,6 +18,8 @@ from tests.sides import RUNNERS
 
 from clientele import api
 
+pytestmark = pytest.mark.every_python
+
 LAST = 4
 ALL = list(range(1, LAST + 1))
 

@@ -21,6 +21,8 @@ from tests.wire.loops import LOOPS, given, in_each_loop, in_thread
 from clientele import api
 from clientele.wire.transport import AsyncWireTransport, WireTransport
 
+pytestmark = pytest.mark.every_python
+
 POLL = 0.01
 NOTHING = object()
 

@@ -20,6 +20,8 @@ from tests.wire.content_coding_reference import decode as reference
 
 from clientele.wire.content_coding import MAX_OUTPUT, UnsupportedContentCoding, content_decoder
 
+pytestmark = pytest.mark.every_python
+
 try:
     import brotlicffi
 except ImportError:

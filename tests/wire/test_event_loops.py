@@ -20,6 +20,8 @@ from tests.wire.loops import LOOPS, in_each_loop, in_thread
 from clientele import api
 from clientele.wire.transport import AsyncWireTransport, WireTransport
 
+pytestmark = pytest.mark.every_python
+
 ONE = httpx2.Limits(max_connections=1)
 
 

@@ -30,7 +30,10 @@ from clientele.wire.transport import AsyncWireTransport, WireTransport
 in_asyncio = pytest.mark.parametrize("run", [LOOPS["asyncio"], LOOPS["uvloop"]], ids=["asyncio", "uvloop"])
 """Runs a test in loops that a child can leave behind: trio's knows no other one in its thread."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the tests' server runs in a thread
+pytestmark = [
+    pytest.mark.every_python,
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # the tests' server runs in a thread
+]
 
 
 def in_a_child(function: Callable[[], Any]) -> int:

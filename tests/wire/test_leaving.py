@@ -21,7 +21,7 @@ from tests.wire.sockets import listening, read_until_closed
 from clientele import api
 from clientele.wire.transport import AsyncWireTransport, WireTransport
 
-pytestmark = over(*AND_UVLOOP)
+pytestmark = [pytest.mark.every_python, over(*AND_UVLOOP)]
 
 
 async def never_end(connection: Connection) -> None:

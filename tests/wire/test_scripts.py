@@ -9,6 +9,8 @@ from tests.listeners import authority, tls_server
 from tests.scripts import run_script
 from tests.servers import EVENT_STREAM, Connection, chunk, raw_server
 
+pytestmark = pytest.mark.every_python
+
 
 async def never_end(connection: Connection) -> None:
     await connection.send(EVENT_STREAM + chunk(b"first"))

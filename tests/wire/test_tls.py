@@ -16,7 +16,7 @@ from tests.servers import END, EVENT_STREAM, Connection, Handler, RawServer, ans
 from tests.wire.kinds import AND_UVLOOP, ASYNC, OURS, over
 from tests.wire.sockets import read_until_closed, socket_server
 
-pytestmark = over(*AND_UVLOOP)
+pytestmark = [pytest.mark.every_python, over(*AND_UVLOOP)]
 
 
 @pytest.fixture
