@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from httpx2._utils import get_environment_proxies
 
-from clientele.proxies import environment_proxies
+from clientele.http_clients import environment_proxies
 
 NO_PROXY = [
     "",

@@ -2,8 +2,7 @@
 
 from .client import APIClient
 from .content import ProblemDetails
-from .endpoints.decorator import EndpointDecorator
-from .endpoints.endpoint import PendingStream
+from .endpoints.endpoint import EndpointDecorator, PendingStream
 from .endpoints.options import EndpointOptions, RequestOptions, StreamRequestOptions
 from .endpoints.signature import Body, Cookie, Header, Path, Query
 from .exceptions import (

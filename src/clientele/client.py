@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import httpx2
 
 from .endpoints.call import Call
-from .endpoints.decorator import EndpointDecorator
-from .endpoints.endpoint import PendingStream, declare, direct_plan
+from .endpoints.endpoint import EndpointDecorator, PendingStream, declare, direct_plan
 from .endpoints.options import EndpointOptions, RequestOptions, StreamOptions, StreamRequestOptions, checked_options
 from .endpoints.request import UNSENDABLE, named
 from .headers import is_token

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ..exceptions import type_name
 from ..http_clients import HTTPClients
@@ -25,6 +25,46 @@ from .response import declared_result
 from .signature import ASYNC_ITERATORS, INJECTED, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class CheckedEndpoint(Protocol[P, R_co]):
+    """An endpoint whose parameters type checkers know."""
+
+    __name__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the endpoint."""
+
+
+class _ResultAndResponseFirst(Protocol[P, R_co]):
+    def __call__(self, result: Any, response: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class _ResultFirst(Protocol[P, R_co]):
+    def __call__(self, result: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class EndpointDecorator(Protocol):
+    """Turns a function into an endpoint: for type checkers, the function without its injected parameters.
+
+    Its return type is kept exactly. Its parameters are kept where `result` comes first, `(result, user_id)`, or
+    `(result, response, user_id)`: a `ParamSpec` can drop parameters from the front. It cannot drop a keyword-only one,
+    so after `(user_id, *, result)` the arguments are checked at run time only. No type can tell `(*, result)` from
+    `(*, limit: int = 10, result)`, so it is not seen as `() -> R`.
+    """
+
+    # A `Callable` in place of the protocols would do for all but mypy, whose `--strict` accepts it with `Any` in it.
+
+    # mypy calls the last overload unmatchable where it is declared, though it does match it where it is used.
+    @overload
+    def __call__(self, function: _ResultAndResponseFirst[P, R], /) -> CheckedEndpoint[P, R]: ...
+    @overload
+    def __call__(self, function: _ResultFirst[P, R], /) -> CheckedEndpoint[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[..., R], /) -> Callable[..., R]: ...  # type: ignore[overload-cannot-match]
 
 
 def declare(
