@@ -240,6 +240,7 @@ class TestIteration:
         generator = driver.declare(wire.client, [])()
         with pytest.raises(TypeError, match="just-started"):
             driver.send(generator, "early")
+        driver.close(generator)
 
     def test_what_is_thrown_reaches_the_body_which_may_go_on(self, driver, wire):
         log: list[Any] = []

@@ -22,7 +22,7 @@ from .call import Call
 from .options import checked_options
 from .request import UNSENDABLE, Parameter, PathTemplate, RequestParts, build_parts, named, serializer
 from .response import declared_result
-from .signature import ASYNC_ITERATORS, INJECTED, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
+from .signature import ASYNC_ITERATORS, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -151,8 +151,7 @@ def declare(
     synchronous, asynchronous = (generate, agenerate) if signature.is_generator else (call, acall)
     endpoint: Any = functools.update_wrapper(asynchronous if signature.is_async else synchronous, function)
     endpoint.__signature__ = signature.as_called
-    annotations = function.__annotations__
-    endpoint.__annotations__ = {name: annotations[name] for name in annotations if name not in INJECTED}
+    endpoint.__annotations__ = signature.annotations  # from Python 3.14 on the function's own may not be there yet
     return endpoint
 
 

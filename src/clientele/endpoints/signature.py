@@ -182,6 +182,13 @@ class Signature:
         with contextlib.suppress(UnresolvedAnnotation):  # the first call resolves it, or says what it cannot resolve
             self.plan()
 
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """The annotations of the function, as far as they can be told now, without those of the injected parameters."""
+        found = {name: each.annotation for name, each in self.as_called.parameters.items()}
+        found["return"] = self.as_called.return_annotation
+        return {name: each for name, each in found.items() if each is not inspect.Parameter.empty}
+
     def plan(self) -> Plan:
         """The plan: made at once if all annotations can be resolved, at the first call otherwise."""
         scopes = self._scopes  # looked up before the plan, which another thread may be making

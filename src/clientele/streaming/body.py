@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -214,7 +215,7 @@ class Body(_Body):
         self._is_closed = True
         if self._process == os.getpid():
             self._source.close()
-            if self._direct is not None:
+            if self._direct is not None and not sys.is_finalizing():  # httpx2 imports something there
                 self.response.close()
 
     close_soon = close
