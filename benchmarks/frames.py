@@ -26,6 +26,9 @@ from clientele import api
 from .runner import Server
 
 PACKAGE = str(Path(clientele.__file__).parent)
+MOST_FRAMES = {"open a stream, sync": 35, "open a stream, asyncio": 60}
+"""The aims."""
+
 COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 
 

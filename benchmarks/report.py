@@ -13,7 +13,8 @@ from .aims import rows
 from .contestants import OURS, everyone, is_peer
 from .figures import MIB, Figure, Figures, last_beside_first, per, times
 from .figures import Unit as UnitOf
-from .runner import LONG_RUN
+from .frames import MOST_FRAMES, count
+from .runner import LONG_RUN, Server
 from .system import machine, most_streams
 from .workloads import CODINGS, FULL, INTERVAL_MS, SIDES, Sizes
 
@@ -137,7 +138,7 @@ def render(figures: Figures, *, command: str, commit: str) -> str:
         commit: Of what.
     """
     notes = (HERE / "NOTES.md").read_text().strip()
-    return "\n".join([*_head(command, commit), *_aims(figures), *_tables(figures), notes]) + "\n"
+    return "\n".join([*_head(command, commit), *_aims(figures), *_tables(figures), *_frames(), notes]) + "\n"
 
 
 def _head(command: str, commit: str) -> Iterator[str]:
@@ -175,6 +176,21 @@ def _tables(figures: Figures) -> Iterator[str]:
                 yield from _table(figures, section, table)
         if section.workload == "calls" and "large" in figures.results:
             yield from _large(figures)
+
+
+def _frames() -> Iterator[str]:
+    with Server() as server:
+        counts = count(server.address)
+    yield from (
+        "## Frames",
+        "",
+        "Our own functions that one call passes through, and our objects that it leaves behind.",
+        "",
+    )
+    yield from ("| | frames | at most | objects |", "|---|---|---|---|")
+    for case, (frames, objects) in counts.items():
+        yield f"| {case} | {frames.total()} | {MOST_FRAMES.get(case, '')} | {objects.total()} |"
+    yield ""
 
 
 def _table(figures: Figures, section: Section, table: str) -> Iterator[str]:
