@@ -4,8 +4,8 @@ A frame is one function, generator or coroutine of Clientele that begins while t
 suspended and goes on counts once. Comprehensions are left out: Python 3.12 gives them no frame of their own. An object
 counts if its class is Clientele's and it is still there when the counted code has returned.
 
-Each case is counted after the same call was made before, over the connection that this left open: what is done once,
-such as the import of a module, does not count. `--list` names the frames.
+Each case is counted after the same call was made before, over a connection that is open: what is done once, such as the
+import of a module, does not count. The stream's first event comes with its head. `--list` names the frames.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def count(url: str) -> dict[str, Count]:
     """Count all cases against the server of the benchmark at this URL."""
     client = api.APIClient(base_url=url)
 
-    @client.get("/firehose?n=1", streaming_response=True)
+    @client.get("/idle", streaming_response=True)
     def stream(*, result: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         return result
 
-    @client.get("/firehose?n=1", streaming_response=True)
+    @client.get("/idle", streaming_response=True)
     async def astream(*, result: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         return result
 
@@ -96,15 +96,15 @@ def count(url: str) -> dict[str, Count]:
         return result
 
     def counted(function: Callable[[], Any]) -> Count:
-        list(stream())
-        call()
+        stream().close()
+        call()  # which leaves a connection open
         counting = _Counting()
         with counting:
             counting.result = function()
         return counting.count()
 
     async def acounted(function: Callable[[], Awaitable[Any]]) -> Count:
-        _ = [each async for each in await astream()]
+        await (await astream()).aclose()
         await acall()
         counting = _Counting()
         with counting:
