@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+import anyio
 import httpcore2
 import httpx2
 import pytest
@@ -72,6 +73,29 @@ def test_it_is_read_and_written(serve, run, make_client, case):
     run(main)
     server.wait_until_closed()
     assert server.requests[0].target == ("/" if request_of is upgrade else "example.test:443")
+
+
+def test_one_task_or_thread_may_write_while_another_one_reads(serve, run, make_client):
+    server = serve(shout(SWITCHING))
+
+    async def main() -> None:
+        async with make_client() as client:
+            response = await client.send(upgrade(client, server), stream=True)
+            stream = response.extensions["network_stream"]
+            read: list[bytes] = []
+
+            async def read_once() -> None:
+                read.append(await stream.read(100, WAIT))
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(read_once)
+                await anyio.wait_all_tasks_blocked()  # the reader waits
+                await stream.write(b"meanwhile", WAIT)
+            assert read == [b"MEANWHILE"]
+            await response.aclose()
+
+    run(main)
+    server.wait_until_closed()
 
 
 def test_what_came_with_the_head_is_read_first(serve, run, make_client):

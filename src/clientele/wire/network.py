@@ -130,7 +130,7 @@ class SocketStream:
 
 
 class _BlockingStream(SocketStream, httpcore2.NetworkStream):
-    """A blocking socket. One thread reads and writes; any thread may abort it."""
+    """A blocking socket. One thread may read while another one writes; any thread may abort it."""
 
     reader: Any
 
@@ -139,8 +139,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         self._process = os.getpid()
         self._timeout = connection.gettimeout()
         self._is_closed = False
-        self._in_use = threading.Lock()  # held while a thread waits for the socket
-        self._closing = threading.RLock()  # the number of a closed socket may be another one's at once
+        self._users = 0  # threads that read or write; nobody closes the socket under them
+        self._lock = threading.RLock()  # a finalizer may abort in the thread that holds it
 
     def receive(self, timeout: float | None) -> None:
         reader = self.reader
@@ -155,14 +155,15 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unread:
             return self.take_unread(max_bytes)
+        with self._lock:
+            if bool(self._is_closed):
+                raise httpcore2.ReadError(CLOSED)
+            self._users += 1
         try:
-            with self._in_use:
-                if self._is_closed:
-                    raise httpcore2.ReadError(CLOSED)
-                if timeout != self._timeout:
-                    self._timeout = timeout
-                    self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-                data = self._socket.recv(max_bytes)
+            if timeout != self._timeout:
+                self._timeout = timeout
+                self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
+            data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
         except ssl.SSLEOFError as error:
@@ -172,8 +173,10 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         except OSError as error:
             raise httpcore2.ReadError(str(error)) from error
         finally:
-            if self._is_closed:
-                self._close()
+            with self._lock:
+                self._users -= 1
+                if self._is_closed and not self._users:
+                    self._socket.close()
         if not data and self._is_closed:  # here, and not by the other side
             raise httpcore2.ReadError(CLOSED)
         return data
@@ -181,37 +184,44 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
         while view:
+            with self._lock:
+                if bool(self._is_closed):
+                    raise httpcore2.WriteError(CLOSED)
+                self._users += 1
             try:
-                with self._in_use:
-                    if self._is_closed:
-                        raise httpcore2.WriteError(CLOSED)
-                    if timeout != self._timeout:
-                        self._timeout = timeout
-                        self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-                    view = view[self._socket.send(view) :]
+                if timeout != self._timeout:
+                    self._timeout = timeout
+                    self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
+                view = view[self._socket.send(view) :]
             except TimeoutError as error:
                 raise httpcore2.WriteTimeout(str(error)) from error
             except OSError as error:
                 raise (NotSent if len(view) == len(buffer) else httpcore2.WriteError)(str(error)) from error
             finally:
-                if self._is_closed:
-                    self._close()
+                with self._lock:
+                    self._users -= 1
+                    if self._is_closed and not self._users:
+                        self._socket.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _BlockingStream:
         self.check_nothing_unread()
+        with self._lock:
+            if bool(self._is_closed):
+                raise httpcore2.ConnectError(CLOSED)
+            self._users += 1
         try:
-            with connect_errors(), self._in_use:
-                if self._is_closed:
-                    raise httpcore2.ConnectError(CLOSED)
+            with connect_errors():
                 self._timeout = timeout
                 self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
                 options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
                 self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
-            if self._is_closed:
-                self._close()
+            with self._lock:
+                self._users -= 1
+                if self._is_closed and not self._users:
+                    self._socket.close()
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -228,22 +238,20 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
 
     def abort(self) -> None:
         """Let go of the socket. A thread that waits for it is woken, and closes it: nobody may do that under it."""
-        self._is_closed = True  # before the lock is tried: who takes it later sees this, who leaves it, too
-        if self._in_use.acquire(blocking=False):
-            self._close()
-            self._in_use.release()
-        elif self._process == os.getpid():  # otherwise it would be shut down for the parent, too
-            with self._closing, contextlib.suppress(OSError):  # it is gone already
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            if not self._users:
+                self._socket.close()
+            elif self._process == os.getpid():  # otherwise it would be shut down for the parent, too
+                with contextlib.suppress(OSError):  # it is gone already
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
 
     def leave_to_parent(self) -> None:
         """In a forked child: close what it has of its parent's socket, which does not close that."""
         self._is_closed = True
         self._socket.close()
-
-    def _close(self) -> None:
-        with self._closing:
-            self._socket.close()
 
 
 @dataclass(frozen=True, slots=True)
