@@ -50,8 +50,9 @@ types: .venv/test
 unit: .venv/test
 	$(BIN)/python -m pytest --quiet --numprocesses 3 -m "not leaks"
 
+# Without httpx2's own transports, which tests are held against for comparison, and uvloop, which runs what asyncio runs.
 coverage: .venv/test
-	$(BIN)/python -m pytest --quiet --numprocesses 3 -m "not leaks" --cov --cov-report=term
+	$(BIN)/python -m pytest --quiet --numprocesses 3 -m "not leaks" -k "not [httpx2 and not uvloop" --cov --cov-report=term
 
 leaks: .venv/test
 	$(BIN)/python -m pytest --quiet --numprocesses 2 -m leaks
@@ -71,7 +72,7 @@ fuzz-smoke: .venv/fuzz
 # The tests of the wire with exactly the lower bounds of the dependencies. Those of the transports that it is compared
 # with, httpx2's own, are left out: over anyio before 4.16 they lose a socket when a connect is cancelled.
 lowest: .venv-lowest/ready
-	.venv-lowest/bin/python -m pytest --quiet -p no:cacheprovider --numprocesses 2 -k "not [httpx2" \
+	.venv-lowest/bin/python -m pytest --quiet -p no:cacheprovider --numprocesses 3 -k "not [httpx2 and not uvloop" \
 		tests/wire tests/streaming/test_stream.py
 
 # What depends on the version of Python, on every other one that this machine has, or that uv brings.
