@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gzip
 import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.scripts import run_script
-from tests.servers import EVENT_STREAM, WAIT, Connection, RawServer, chunk
+from tests.servers import END, EVENT_STREAM, WAIT, Connection, RawServer, chunk
 from tests.sides import RUNNERS
 
 from clientele import api
@@ -166,3 +168,26 @@ def test_daemon_threads_that_read_at_the_interpreters_exit_print_no_traceback(se
     path.write_text(DAEMONS.format(url=serve(send_one_and_wait).url))
 
     assert run_script(path) == ("1\n", "")
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_body_that_inflates_to_a_lot_of_nothing_lets_other_tasks_run(serve, run):
+    head = EVENT_STREAM.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    nothing = gzip.compress((b":" + b"x" * 1022 + b"\n") * 2**12)  # 4 MiB in a few KiB, which arrive at once
+    client = api.APIClient(serve(head + chunk(nothing) + END).url)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async def main() -> None:
+        async with client.astream("GET", "/", int) as stream, anyio.create_task_group() as group:
+            group.start_soon(count_turns)
+            assert [item async for item in stream] == []
+            group.cancel_scope.cancel()
+
+    run(main)
+    assert turns > 30  # of 64 reads
