@@ -430,3 +430,15 @@ def test_a_type_whose_values_are_all_of_the_declared_one_is_taken(annotation, ma
     client = api.APIClient("http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(404, json={})))
     with pytest.raises(api.ResponseValidationError) if mapped is not dict else contextlib.nullcontext():
         client.request("GET", "/", annotation, response_map={404: mapped})
+
+
+@pytest.mark.parametrize("status", [400, 599])
+def test_the_first_and_the_last_error_status_are_errors_of_a_stream_too(side, status):
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(status, headers={"Content-Type": "text/event-stream"}, content=b"data: 1\n\n")
+    )
+    client = api.APIClient("http://test", transport=transport, async_transport=transport)
+    reading = side.read(client, int)
+
+    assert isinstance(reading.error, api.HTTPStatusError)
+    assert reading.error.status_code == status
