@@ -66,13 +66,7 @@ class EventLoop:
     @classmethod
     def running(cls) -> EventLoop:
         """The one for the event loop that runs the caller. Raises `RuntimeError`: no event loop is running."""
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_task():
-            loop = trio.lowlevel.current_trio_token()  # trio may itself be a guest of asyncio's
-        else:
-            import asyncio  # slow to import, and synchronous calls have no need of it
-
-            loop = asyncio.get_running_loop()
+        loop = _running_loop()
         event_loop = _event_loops.get(loop)
         if event_loop is None or event_loop.process != os.getpid():
             event_loop = _event_loops[loop] = cls(loop)
@@ -86,7 +80,7 @@ class EventLoop:
     def is_running_here(self) -> bool:
         """Whether it is the event loop that runs the caller."""
         with contextlib.suppress(RuntimeError):  # none does
-            return EventLoop.running() is self
+            return self.process == os.getpid() and _running_loop() is self._loop
         return False
 
     def call_soon(self, function: Callable[[], object]) -> None:
@@ -194,6 +188,16 @@ def _close_soon(made: weakref.WeakKeyDictionary[EventLoop, Any]) -> None:
     for event_loop, closable in list(made.items()):
         event_loop.close_soon(closable)
     made.clear()
+
+
+def _running_loop() -> Any:
+    """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        return trio.lowlevel.current_trio_token()
+    import asyncio  # slow to import, and synchronous calls have no need of it
+
+    return asyncio.get_running_loop()
 
 
 def _is_asyncio(loop: Any) -> bool:

@@ -210,7 +210,7 @@ class HTTPClients:
         options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
         made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
         if isinstance(made, httpx2.HTTPTransport):
-            weakref.finalize(self, made.close)  # at the interpreter's exit, too: it cannot close what is idle alone
+            weakref.finalize(self, made.close)  # at the interpreter's exit, too: httpx2 closes all connections or none
         return made
 
     def _make_async_transport(self, proxy: httpx2.Proxy | None) -> httpx2.AsyncBaseTransport:

@@ -13,6 +13,7 @@ import pydantic
 import pytest
 
 from clientele import api
+from clientele.endpoints.options import OPTIONS, EndpointOptions
 
 client = api.APIClient(base_url="http://localhost:8000")
 
@@ -71,6 +72,10 @@ def test_an_unknown_option_is_refused_with_those_that_there_are():
         "on_invalid",
     ):
         assert name in message
+
+
+def test_every_option_has_a_type_and_a_default_with_its_check():
+    assert OPTIONS.keys() == EndpointOptions.__annotations__.keys()
 
 
 @pytest.mark.parametrize("value", [1, 0, None, "yes"])

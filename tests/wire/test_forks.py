@@ -284,7 +284,8 @@ def test_a_child_of_a_running_event_loop_ends_without_a_word(serve, tmp_path):
 
 
 def test_a_child_can_begin_tls_whatever_other_threads_do():
-    context = OfferingContext(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ["http/1.1"])
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # once: making one takes locks of OpenSSL's own, which a fork keeps
+    context = OfferingContext(lambda: made, ["http/1.1"])
     begin = functools.partial(context.wrap_bio, ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.test")
     has_ended = threading.Event()
 

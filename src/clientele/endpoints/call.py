@@ -6,7 +6,7 @@ The synchronous and the asynchronous call take the same steps in the same order;
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -35,7 +35,7 @@ class Call:
     """One call: a plan, and what it sends. `base_url` comes before the path, or is `""`."""
 
     plan: Plan
-    parts: RequestParts = field(repr=False)
+    parts: RequestParts
     clients: HTTPClients
     base_url: str
 

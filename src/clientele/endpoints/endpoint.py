@@ -57,7 +57,6 @@ class EndpointDecorator(Protocol):
     """
 
     # A `Callable` in place of the protocols would do for all but mypy, whose `--strict` accepts it with `Any` in it.
-
     # mypy calls the last overload unmatchable where it is declared, though it does match it where it is used.
     @overload
     def __call__(self, function: _ResultAndResponseFirst[P, R], /) -> CheckedEndpoint[P, R]: ...

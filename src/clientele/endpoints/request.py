@@ -54,15 +54,15 @@ class Parameter:
         return [pair for name, values in named.items() for pair in _texts(name, values)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)  # a traceback that shows locals shows neither credentials nor bodies
 class RequestParts:
     """What a call sends, before the client's own settings are added."""
 
-    path: str = field(default="", repr=False)
-    query: list[tuple[str, str]] = field(default_factory=list, repr=False)
-    headers: list[tuple[str, str]] = field(default_factory=list, repr=False)
-    cookies: dict[str, str] = field(default_factory=dict, repr=False)
-    content: Content = field(default=None, repr=False)
+    path: str = ""
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    cookies: dict[str, str] = field(default_factory=dict)
+    content: Content = None
     is_json: bool = False
 
 
@@ -77,7 +77,6 @@ class PathTemplate:
             raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from error
         self._path, _, self._query = template.partition("?")
         self._names_in_path = [*_placeholders(self._path)]
-        self.constant = None if self.names else self.expand({})  # what it always is, without placeholders
 
     def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
         """Fill the placeholders: the path, its values percent-encoded whole, and the template's query."""
@@ -148,7 +147,7 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
             raise TypeError(f"argument {parameter.name!r} cannot be sent: {error}") from error
     if members:
         parts.content = to_json({name: each for name, each in members.items() if each is not None})
-    parts.path, template_query = path.constant or path.expand(path_values)
+    parts.path, template_query = path.expand(path_values)
     parts.query[:0] = template_query
     return parts
 

@@ -123,7 +123,7 @@ class Plan:
     path: PathTemplate
     parameters: Sequence[Parameter]
     result: CompleteResult | StreamResult
-    timeout: httpx2.Timeout | None  # the client's
+    timeout: httpx2.Timeout | None  # `None` for the client's
     idle_timeout: float | None
     reconnect: Reconnect | None
     constant: RequestParts | None  # what is always sent, if there are no parameters

@@ -133,9 +133,9 @@ class ItemReader(Generic[T]):
         self._plan = plan
         self._decode_common = plan.decode_common
         self._terminator = plan.terminator
-        usual = plan.stream_format or format_of(response.headers.get("Content-Type", ""))
-        is_usual = response.status_code == httpx2.codes.OK and usual in plan.formats
-        self._format: StreamFormat = usual if is_usual and usual is not None else plan.format_for(response)
+        named: Any = plan.stream_format or format_of(response.headers.get("Content-Type", ""))
+        is_usual = response.status_code == httpx2.codes.OK and named in plan.formats
+        self._format: StreamFormat = named if is_usual else plan.format_for(response)
         options = {"encoding": text_encoding(response)} if self._format.has_charset else {}
         self._parser = self._format.parser(plan.max_event_size, **options)
         asked_for = response.request.headers.get("Last-Event-ID", "")

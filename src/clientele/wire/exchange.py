@@ -50,7 +50,7 @@ class Exchange:
     """A request as it is sent."""
 
     origin: tuple[bytes, bytes, int]  # the scheme, host and port that it goes to
-    writer: RequestWriter = field(repr=False)  # tracebacks that show locals shall show no credentials
+    writer: RequestWriter = field(repr=False)  # a traceback that shows locals shows no credentials
     content: httpx2.SyncByteStream | httpx2.AsyncByteStream = field(repr=False)
     timeouts: Mapping[str, float | None]  # `connect`, `read`, `write` and `pool`, in seconds
     trace: Trace | None = None

@@ -139,8 +139,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         self._process = os.getpid()
         self._timeout = connection.gettimeout()
         self._is_closed = False
-        self._users = 0  # threads that read or write; nobody closes the socket under them
-        self._lock = threading.RLock()  # a finalizer may abort in the thread that holds it
+        self._reading, self._writing = threading.Lock(), threading.Lock()  # nobody closes the socket under these
+        self._closing = threading.RLock()  # a finalizer may abort in the thread that holds it
 
     def receive(self, timeout: float | None) -> None:
         reader = self.reader
@@ -155,15 +155,14 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unread:
             return self.take_unread(max_bytes)
-        with self._lock:
-            if bool(self._is_closed):
-                raise httpcore2.ReadError(CLOSED)
-            self._users += 1
         try:
-            if timeout != self._timeout:
-                self._timeout = timeout
-                self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-            data = self._socket.recv(max_bytes)
+            with self._reading:
+                if self._is_closed:
+                    raise httpcore2.ReadError(CLOSED)
+                if timeout != self._timeout:
+                    self._timeout = timeout
+                    self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
+                data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
         except ssl.SSLEOFError as error:
@@ -173,10 +172,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         except OSError as error:
             raise httpcore2.ReadError(str(error)) from error
         finally:
-            with self._lock:
-                self._users -= 1
-                if self._is_closed and not self._users:
-                    self._socket.close()
+            if self._is_closed:
+                self._close_if_unused()
         if not data and self._is_closed:  # here, and not by the other side
             raise httpcore2.ReadError(CLOSED)
         return data
@@ -184,44 +181,37 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         view = memoryview(buffer)
         while view:
-            with self._lock:
-                if bool(self._is_closed):
-                    raise httpcore2.WriteError(CLOSED)
-                self._users += 1
             try:
-                if timeout != self._timeout:
-                    self._timeout = timeout
-                    self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-                view = view[self._socket.send(view) :]
+                with self._writing:
+                    if self._is_closed:
+                        raise httpcore2.WriteError(CLOSED)
+                    if timeout != self._timeout:
+                        self._timeout = timeout
+                        self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
+                    view = view[self._socket.send(view) :]
             except TimeoutError as error:
                 raise httpcore2.WriteTimeout(str(error)) from error
             except OSError as error:
                 raise (NotSent if len(view) == len(buffer) else httpcore2.WriteError)(str(error)) from error
             finally:
-                with self._lock:
-                    self._users -= 1
-                    if self._is_closed and not self._users:
-                        self._socket.close()
+                if self._is_closed:
+                    self._close_if_unused()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _BlockingStream:
         self.check_nothing_unread()
-        with self._lock:
-            if bool(self._is_closed):
-                raise httpcore2.ConnectError(CLOSED)
-            self._users += 1
         try:
-            with connect_errors():
+            with connect_errors(), self._reading:
+                if self._is_closed:
+                    raise httpcore2.ConnectError(CLOSED)
                 self._timeout = timeout
                 self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
                 options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
                 self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
-            with self._lock:
-                self._users -= 1
-                if self._is_closed and not self._users:
-                    self._socket.close()
+            if self._is_closed:
+                self._close_if_unused()
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -238,15 +228,17 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
 
     def abort(self) -> None:
         """Let go of the socket. A thread that waits for it is woken, and closes it: nobody may do that under it."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            if not self._users:
-                self._socket.close()
-            elif self._process == os.getpid():  # otherwise it would be shut down for the parent, too
-                with contextlib.suppress(OSError):  # it is gone already
+        self._is_closed = True  # first: who comes to use the socket from here on, or leaves it, sees this
+        with self._closing:
+            self._close_if_unused()
+            if self._process == os.getpid():  # otherwise it would be shut down for the parent, too
+                with contextlib.suppress(OSError):  # it is closed, or gone already
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
+
+    def _close_if_unused(self) -> None:
+        with self._closing:  # the number of a closed socket may be another one's at once
+            if not (self._reading.locked() or self._writing.locked()):
+                self._socket.close()
 
     def leave_to_parent(self) -> None:
         """In a forked child: close what it has of its parent's socket, which does not close that."""
