@@ -17,13 +17,14 @@ from .exceptions import (
     UnexpectedContentType,
 )
 from .http_clients import HTTPClientSettings
-from .streaming.reconnect import Reconnect, ReconnectAttempt
+from .streaming.reconnect import Reconnect, ReconnectAttempt, Retry, RetryAttempt
 from .streaming.sse import Comment, ServerSentEvent
 from .streaming.stream import AsyncStream, Stream
 
 __all__ = ["APIClient", "EndpointDecorator", "HTTPClientSettings", "PendingStream"]
 __all__ += ["EndpointOptions", "RequestOptions", "StreamRequestOptions"]
 __all__ += ["Body", "Cookie", "Header", "Path", "Query"]
-__all__ += ["AsyncStream", "Comment", "Reconnect", "ReconnectAttempt", "ServerSentEvent", "Stream"]
+__all__ += ["AsyncStream", "Comment", "ServerSentEvent", "Stream"]
+__all__ += ["Reconnect", "ReconnectAttempt", "Retry", "RetryAttempt"]
 __all__ += ["APIException", "HTTPStatusError", "ProblemDetails", "ResponseValidationError", "TransportError"]
 __all__ += ["EventTooLarge", "StreamDecodeError", "StreamError", "StreamInterrupted", "UnexpectedContentType"]

@@ -15,6 +15,7 @@ from .endpoints.request import UNSENDABLE, named
 from .headers import is_token
 from .http_clients import HTTPClients, HTTPClientSettings
 from .redaction import printable_path, printable_url
+from .streaming.reconnect import Retry
 from .streaming.stream import Stream
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAMES_ELSEWHERE = {"params": "query", "json": "data", "content": "data", "body": "data", "header": "headers"}
-_BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client")
+_BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client", "retry")
 
 
 class APIClient:
@@ -46,6 +47,7 @@ class APIClient:
         async_transport: The same for asynchronous calls.
         http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it.
         async_http_client: The same for asynchronous calls, in the event loops that it supports; `aclose` closes it.
+        retry: Whether, and how, calls that fail are tried again: see `Retry`. Default `False`. An endpoint's own wins.
         **settings: The keywords of `httpx2.Client`, for both sides alike.
 
     Raises:
@@ -61,6 +63,7 @@ class APIClient:
         async_transport: httpx2.AsyncBaseTransport | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
+        retry: bool | Retry = False,
         **settings: Unpack[HTTPClientSettings],
     ) -> None:
         is_set = settings or transport is not None or async_transport is not None
@@ -70,6 +73,8 @@ class APIClient:
                 raise TypeError(f"{name} is used as it is, so nothing but base_url goes with it; {cure}")
         _check_names("APIClient", settings, (*_BESIDE_SETTINGS, *HTTPClientSettings.__annotations__))
         self._base_url = "" if base_url is None else _checked_base_url(base_url)
+        self._options = {"retry": retry}  # of every call, unless it has its own
+        checked_options(self._options)
         self._logged_names: set[str] = set()
         self._clients = HTTPClients(
             settings,
@@ -105,7 +110,7 @@ class APIClient:
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
         _check_names(f"{method} {path}", options, EndpointOptions.__annotations__)
         try:
-            checked = checked_options(options)
+            checked = checked_options(self._options | dict(options))
         except UNSENDABLE as error:
             raise named(error, f"{method} {path}") from error.__cause__
 
@@ -219,7 +224,7 @@ class APIClient:
             raise TypeError(f"the path comes after the method {method}, as in '/events'; it is {path!r}")
         known = StreamRequestOptions if is_stream else RequestOptions
         _check_names(f"{method} {path}", options, known.__annotations__)
-        options = {**options, "streaming_response": is_stream}
+        options = {**self._options, **options, "streaming_response": is_stream}
         return Call(*direct_plan(method, path, type_, options, self._logged_names), self._clients, self._base_url)
 
 

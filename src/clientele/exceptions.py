@@ -55,7 +55,10 @@ class APIException(Exception):
         method: The request's method, `"GET"` for example.
         url: The request's URL, without credentials.
         status_code: The response's status, or `None` where none arrived.
+        attempts: How many attempts the call made: more than 1 only with `retry`.
     """
+
+    attempts: int = 1
 
     def __init__(self, message: str, *, request: httpx2.Request, response: httpx2.Response | None = None) -> None:
         self.request = request
@@ -69,6 +72,12 @@ class APIException(Exception):
     def message(self) -> str:
         """What was wrong, without the request that it belongs to."""
         return str(self).removeprefix(f"{self.method} {self.url}: ")
+
+    def came_after(self, attempts: int) -> None:
+        """Say that it came of the last of so many attempts."""
+        if attempts > 1:
+            self.attempts = attempts
+            self.args = (f"{self} (the last of {attempts} attempts)",)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the default would call the class with nothing but the message
         return _rebuild, (type(self), *self.args), self.__dict__

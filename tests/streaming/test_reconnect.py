@@ -344,16 +344,16 @@ def test_on_reconnect_and_the_log_tell_each_attempt(side, serve, caplog):
     server = serve(in_turn(then(numbered(1, 2), close), answer(b"", status="503 Busy"), numbered(3) + END))
     with caplog.at_level(logging.INFO, "clientele"):
         assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2, 3]
-    told = [(each.number, each.delay, each.last_event_id, type(each.cause)) for each in attempts]
-    assert told == [
-        (1, 0, "2", api.StreamInterrupted),
-        (2, 0, "2", api.HTTPStatusError),
-        (1, 0, "3", api.StreamInterrupted),
-    ]
+    told = [(each.number, each.last_event_id, type(each.cause)) for each in attempts]
+    assert told == [(1, "2", api.StreamInterrupted), (2, "2", api.HTTPStatusError), (1, "3", api.StreamInterrupted)]
+    assert attempts[0].delay == 0
+    assert {each.url for each in attempts} == {f"{server.url}/"}
+    assert {each.endpoint.rpartition(".")[2] for each in attempts} <= {"stream", "async_stream"}
     lines = [record.getMessage() for record in caplog.records if record.name == "clientele"]
     request = f"GET {server.url}/"
     assert len(lines) == 5
-    assert lines[1] == f"{request}: 503 Busy; reconnecting in 0 s (attempt 2 of 5), from event '2' on"
+    when = f"in {attempts[1].delay:.3g} s (attempt 2 of 5), from event '2' on"
+    assert lines[1] == f"{request}: 503 Busy; reconnecting {when}"
     assert lines[2] == f"{request}: reconnected, with status 200"
     assert lines[3].startswith(f"{request}: the server ended the stream after 3 items; reconnecting in")
     assert lines[4] == f"{request}: reconnected, with status 204"
@@ -362,9 +362,9 @@ def test_on_reconnect_and_the_log_tell_each_attempt(side, serve, caplog):
 def test_the_servers_retry_sets_the_wait(side, serve):
     attempts: list[api.ReconnectAttempt] = []
     policy = api.Reconnect(on_reconnect=attempts.append)
-    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 1\ndata: 1\n\n") + END, events("2")))
+    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 250\ndata: 1\n\n") + END, events("2")))
     assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2]
-    assert [each.delay for each in attempts] == [0.001, 0.001]
+    assert [each.delay for each in attempts] == [0.25, 0.25]
 
 
 def test_what_on_reconnect_raises_ends_the_stream(side, serve):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from clientele import api
 from clientele.redirects import RefusedRedirect
-from clientele.streaming.reconnect import Ended, Ending, Reconnect, Resumption
+from clientele.streaming.reconnect import MIN_INTERVAL, Ended, Ending, Reconnect, Resumption
 
 REQUEST = httpx2.Request("GET", "http://api.example/events")
 NOW = 1_800_000_000.0
@@ -35,7 +37,13 @@ DEFAULTS = Reconnect()
 
 
 def resumption(policy: Reconnect | None = DEFAULTS, *, jitter: float = 1.0) -> Resumption:
-    return Resumption(policy, jitter=lambda: jitter, now=lambda: NOW)
+    return Resumption(policy, jitter=lambda: jitter, now=long_between(NOW))
+
+
+def long_between(first: float) -> Callable[[], float]:
+    """A clock that goes on by much from one look to the next."""
+    times = itertools.count(first, 100_000.0)
+    return lambda: next(times)
 
 
 CUT = Ended("cut short")
@@ -62,6 +70,7 @@ def test_what_follows_each_ending(how, without, with_reconnect):
     ("error", "how"),
     [
         (status_error(408), "unavailable"),
+        (status_error(425), "unavailable"),
         (status_error(429), "unavailable"),
         (status_error(500), "unavailable"),
         (status_error(503), "unavailable"),
@@ -116,6 +125,26 @@ def test_the_servers_last_retry_counts_for_the_connections_after_it():
 
 def test_a_retry_of_zero_is_obeyed_once_and_then_backed_off_from():
     assert delays(resumption(), 4, Ended("cut short", retry=0)) == [0, 2, 4, 8]
+
+
+@pytest.mark.parametrize("policy", [DEFAULTS, Reconnect(initial_delay=0, max_delay=0)])
+def test_attempts_begin_a_while_apart_whatever_the_server_says(policy):
+    now = NOW
+    machine = Resumption(policy, now=lambda: now)
+    begun = []
+    for _ in range(10):  # an event, and at once the end
+        now += machine.after(Ended("body ended", had_events=True, retry=0))  # type: ignore[operator]
+        begun.append(now)
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
+    assert min(gaps) == pytest.approx(MIN_INTERVAL)
+
+
+def test_a_clock_that_is_put_back_holds_up_no_attempt():
+    now = NOW
+    machine = Resumption(Reconnect(initial_delay=0, max_delay=0), now=lambda: now)
+    machine.after(CUT)
+    now -= 3600
+    assert machine.after(CUT) == MIN_INTERVAL
 
 
 @pytest.mark.parametrize("retry", [30_001, 10**640])
@@ -222,7 +251,7 @@ class Reconnecting(RuleBasedStateMachine):
     def begin(self) -> None:
         self.policy = Reconnect(initial_delay=0.5, max_delay=8, max_attempts=4)
         self.jitter = 0.0
-        self.machine = Resumption(self.policy, jitter=lambda: self.jitter, now=lambda: NOW)
+        self.machine = Resumption(self.policy, jitter=lambda: self.jitter, now=long_between(NOW))
         self.failures = 0  # in a row
         self.retry: int | None = None
         self.is_over = False

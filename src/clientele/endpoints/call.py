@@ -6,16 +6,21 @@ The synchronous and the asynchronous call take the same steps in the same order;
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import anyio
 import httpx2
 
-from ..exceptions import IS_STREAM, StreamInterrupted, TransportError, UnexpectedContentType, reason
+from ..exceptions import IS_STREAM, APIException, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader
+from ..streaming.reconnect import Resumption, Retry, Retrying
 from ..streaming.stream import AsyncStream, Stream
 from ..wire.connections import Interrupt
 from ..wire.response import WireResponse
@@ -24,6 +29,8 @@ from .request import UNSENDABLE, RequestParts, named
 from .response import StreamResult, aread_error, read_error
 from .signature import Plan
 
+R = TypeVar("R")
+_IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _UNDECLARED_STREAM = (
     "which is a stream; declare the endpoint with streaming_response=True, "
     "and its result as AsyncIterator[T] or Iterator[T]; or call client.stream or client.astream"
@@ -41,10 +48,22 @@ class Call:
 
     def perform(self) -> tuple[Any, httpx2.Response]:
         """Send the request, and give the result, or the stream, and the response; or raise an `APIException`."""
-        result = self.plan.result
-        if isinstance(result, StreamResult):
-            body, reader = self._open()
-            return Stream(body, reader, self._open, self.plan.reconnect), body.response
+        plan = self.plan
+        if isinstance(plan.result, StreamResult):
+            body, reader = self._open() if plan.retry is None else self._retry(self._open)
+            return Stream(body, reader, self._open, Resumption(plan.reconnect, plan.name)), body.response
+        return self._complete() if plan.retry is None else self._retry(self._complete)
+
+    async def aperform(self) -> tuple[Any, httpx2.Response]:
+        """Do as `perform` does; its asynchronous twin."""
+        plan = self.plan
+        if isinstance(plan.result, StreamResult):
+            body, reader = await (self._aopen() if plan.retry is None else self._aretry(self._aopen))
+            return AsyncStream(body, reader, self._aopen, Resumption(plan.reconnect, plan.name)), body.response
+        return await (self._acomplete() if plan.retry is None else self._aretry(self._acomplete))
+
+    def _complete(self) -> tuple[Any, httpx2.Response]:
+        result: Any = self.plan.result
         client = self.clients.client()
         request = self._build_request(client)
         try:
@@ -57,12 +76,8 @@ class Call:
             raise _failure(error, request) from error
         return result.of(response), response
 
-    async def aperform(self) -> tuple[Any, httpx2.Response]:
-        """Do as `perform` does; its asynchronous twin."""
-        result = self.plan.result
-        if isinstance(result, StreamResult):
-            body, reader = await self._aopen()
-            return AsyncStream(body, reader, self._aopen, self.plan.reconnect), body.response
+    async def _acomplete(self) -> tuple[Any, httpx2.Response]:
+        result: Any = self.plan.result
         client = self.clients.async_client()
         request = self._build_request(client)
         try:
@@ -118,6 +133,37 @@ class Call:
         except httpx2.RequestError as error:
             raise _failure(error, request) from error
         raise result.error(response)
+
+    def _retry(self, attempt: Callable[[], R]) -> R:
+        """Attempt it until it succeeds, or the last attempt has failed."""
+        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name)
+        while True:
+            try:
+                return attempt()
+            except APIException as error:
+                delay = retrying.after(error, self._obstacle(self.clients.client()))
+                retrying.announce(error, delay)
+            time.sleep(min(delay, threading.TIMEOUT_MAX))
+
+    async def _aretry(self, attempt: Callable[[], Awaitable[R]]) -> R:
+        """Do as `_retry` does; its asynchronous twin."""
+        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name)
+        while True:
+            try:
+                return await attempt()
+            except APIException as error:
+                delay = retrying.after(error, self._obstacle(self.clients.async_client()))
+                retrying.announce(error, delay)
+            await anyio.sleep(delay)
+
+    def _obstacle(self, client: httpx2.Client | httpx2.AsyncClient) -> str | None:
+        """Why the request cannot be sent again, if it cannot (RFC 9110, section 9.2.2)."""
+        names = {name.lower() for name, _ in (*self.parts.headers, *client.headers.multi_items())}
+        if self.plan.method not in _IDEMPOTENT_METHODS and "idempotency-key" not in names:
+            return f"{self.plan.method} is not idempotent; an Idempotency-Key header would allow it"
+        if not isinstance(self.parts.content, str | bytes | None):
+            return f"its body, of type {type(self.parts.content).__name__}, can be sent once only"
+        return None
 
     def _build_request(
         self, client: httpx2.Client | httpx2.AsyncClient, before: ItemReader[Any] | None = None

@@ -10,7 +10,7 @@ import httpx2
 from ..exceptions import StreamDecodeError
 from ..http_clients import TimeoutTypes
 from ..streaming.formats import FORMATS, FormatName
-from ..streaming.reconnect import Reconnect
+from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent
 from ..validation import check_function, is_number
 
@@ -30,11 +30,13 @@ class AnswerOptions(TypedDict, total=False):
             `HTTPStatusError`. Of a stream, statuses of 400 and above, for the `parsed` of `HTTPStatusError`.
         response_parser: Makes the result of the `httpx2.Response`, in place of the declared type; of a stream, the item
             of the text of each event's data. A `ValueError` from it says that the answer, or the event, does not fit.
+        retry: Whether, and how, a call that fails is tried again; of a stream, its opening. Default: the client's.
     """
 
     timeout: TimeoutTypes
     response_map: Mapping[int, Any]
     response_parser: Callable[[Any], Any]
+    retry: bool | Retry
 
 
 class StreamOptions(AnswerOptions, total=False):
@@ -158,6 +160,7 @@ OPTIONS: dict[str, tuple[Any, Check]] = {
     "timeout": (CLIENT_DEFAULT, _instance(_TIMEOUTS, "a number of seconds, httpx2.Timeout(...) or None")),
     "response_map": (None, _instance(Mapping, "a mapping of statuses to types")),
     "response_parser": (None, _function_or("a function", lambda value: value is None)),
+    "retry": (False, _instance((bool, Retry), "True, False or api.Retry(...)")),
     "idle_timeout": (
         None,
         _value(lambda value: is_number(value, int, float), "a finite number of seconds above 0, or None"),

@@ -22,7 +22,7 @@ import httpx2
 
 from ..exceptions import type_name
 from ..headers import is_token
-from ..streaming.reconnect import Reconnect
+from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import base_type, class_of, field_names, is_written_as_object, metadata_of
 from .options import CLIENT_DEFAULT
@@ -126,6 +126,7 @@ class Plan:
     timeout: httpx2.Timeout | None  # `None` for the client's
     idle_timeout: float | None
     reconnect: Reconnect | None
+    retry: Retry | None
     constant: RequestParts | None  # what is always sent, if there are no parameters
 
     @classmethod
@@ -139,11 +140,11 @@ class Plan:
         options: Mapping[str, Any],
     ) -> Plan:
         """The plan that these options make."""
-        timeout, reconnect = options["timeout"], options["reconnect"]
-        timeout = None if timeout is CLIENT_DEFAULT else httpx2.Timeout(timeout)
-        policy = reconnect if isinstance(reconnect, Reconnect) else Reconnect() if reconnect else None
+        timeout = None if options["timeout"] is CLIENT_DEFAULT else httpx2.Timeout(options["timeout"])
+        reconnect = Reconnect() if options["reconnect"] is True else options["reconnect"] or None
+        retry = Retry() if options["retry"] is True else options["retry"] or None
         constant = None if parameters else build_parts(path, (), {})
-        return cls(name, method, path, parameters, result, timeout, options["idle_timeout"], policy, constant)
+        return cls(name, method, path, parameters, result, timeout, options["idle_timeout"], reconnect, retry, constant)
 
 
 class UnresolvedAnnotation(TypeError):

@@ -29,7 +29,7 @@ from ..redaction import excerpt
 from ..wire.connections import Interrupt
 from .body import AsyncBody, Body
 from .items import NO_ITEM, ItemReader
-from .reconnect import Ended, Reconnect, Resumption
+from .reconnect import Ended, Resumption
 
 _ELSEWHERE = "this stream belongs to another event loop, or thread, the one that opened it"
 
@@ -49,8 +49,8 @@ class _Stream(Generic[T]):
     _is_read = False  # by somebody, right now
     _is_restarting = False  # from when it is asked for until another attempt is made
 
-    def __init__(self, body: Any, reader: ItemReader[T], reopen: Any, policy: Reconnect | None) -> None:
-        self._resumption = Resumption(policy)
+    def __init__(self, body: Any, reader: ItemReader[T], reopen: Any, resumption: Resumption) -> None:
+        self._resumption = resumption
         self._reopen = reopen
         self._body, self._reader = body, reader
         self._finalizer = weakref.finalize(self, body.close_soon)
@@ -148,8 +148,8 @@ class Stream(_Stream[T], Iterator[T]):
     _body: Body
     _interrupt: Interrupt | None = None  # of an attempt to reconnect
 
-    def __init__(self, body: Body, reader: ItemReader[T], reopen: Reopen[T], policy: Reconnect | None) -> None:
-        super().__init__(body, reader, reopen, policy)
+    def __init__(self, body: Body, reader: ItemReader[T], reopen: Reopen[T], resumption: Resumption) -> None:
+        super().__init__(body, reader, reopen, resumption)
         self._changed = threading.Condition()
 
     def __iter__(self) -> Self:
@@ -280,7 +280,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
     if TYPE_CHECKING:
 
         def __init__(
-            self, body: AsyncBody, reader: ItemReader[T], reopen: AsyncReopen[T], policy: Reconnect | None
+            self, body: AsyncBody, reader: ItemReader[T], reopen: AsyncReopen[T], resumption: Resumption
         ) -> None: ...
 
     def __aiter__(self) -> Self:
