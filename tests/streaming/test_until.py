@@ -514,7 +514,7 @@ def test_a_hundred_streams_sent_byte_by_byte_use_one_connection(side, serve, pat
     assert server.connections == 1
 
 
-def test_streams_of_several_threads_give_their_connections_back(serve):
+def test_streams_of_several_threads_give_their_connections_back(serve, patient):
     server = serve(in_two_segments)
     stream = declare(client_of(server), until="[DONE]")
     threads = NewThreads()
@@ -529,7 +529,7 @@ def test_streams_of_several_threads_give_their_connections_back(serve):
     assert threads.settled() == []
 
 
-def test_streams_at_once_give_their_connections_back(async_side, serve):
+def test_streams_at_once_give_their_connections_back(async_side, serve, patient):
     server = serve(in_two_segments)
     stream = declare_async(client_of(server), until="[DONE]")
     results: list[list[str]] = []

@@ -149,7 +149,7 @@ class _Body:
         self._lock = threading.Lock()
 
     def __del__(self) -> None:
-        if not self._is_released:
+        if not self._is_released and functools is not None:  # at the very end of the interpreter, modules are gone
             self._stream.call_soon(functools.partial(_let_go, self._stream, self._reader, self._release))
 
     @property
