@@ -16,7 +16,7 @@ from .headers import is_token
 from .http_clients import HTTPClients, HTTPClientSettings
 from .redaction import printable_path, printable_url
 from .streaming.reconnect import Retry
-from .streaming.stream import Stream
+from .streaming.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -184,14 +184,21 @@ class APIClient:
 
     def astream(
         self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]
-    ) -> PendingStream[T]:
-        """Do as `stream` does; its asynchronous twin. `async with` sends the request, or `await`, for the stream.
+    ) -> PendingStream[AsyncStream[T]]:
+        """Do as `stream` does; its asynchronous twin, which can be iterated, entered or awaited.
 
         async with client.astream("GET", "/events", Event) as events:
             async for event in events:
                 print(event.text)
         """
-        return PendingStream(self._direct_call(method, path, type_, options, is_stream=True))
+        call = self._direct_call(method, path, type_, options, is_stream=True)
+        streams: list[AsyncStream[T]] = []
+
+        async def open_stream() -> AsyncStream[T]:
+            streams.append((await call.aperform())[0])
+            return streams[0]
+
+        return PendingStream(open_stream(), streams, name="client.astream")
 
     def close(self) -> None:
         """Close the client for good. Event loops close the connections of asynchronous calls; `aclose` waits for it."""

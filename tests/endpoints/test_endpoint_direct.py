@@ -161,13 +161,6 @@ def test_an_asynchronous_stream_can_be_awaited_too(run, serve):
     assert run(main) == [1, 2]
 
 
-def test_an_asynchronous_stream_that_is_never_opened_sends_nothing_and_warns_of_nothing(serve):
-    server = serve(events("1"))
-    pending = api.APIClient(base_url=server.url).astream("GET", "/", int)
-    del pending
-    assert server.requests == []
-
-
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error"])
 def test_the_errors_of_a_stream_raise_where_it_is_opened(side, serve, status):
     server = serve(answer(b'{"detail": "none"}', status=status))

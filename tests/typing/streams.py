@@ -1,5 +1,6 @@
 """What type checkers make of all that a stream can carry; checked by mypy, pyright, ty and pyrefly, never run."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Annotated, Any, assert_type
 
@@ -62,6 +63,51 @@ def refuse_to_change(event: api.ServerSentEvent, comment: api.Comment) -> None:
     comment.text = ""  # type: ignore
 
 
+# The call of an asynchronous stream can be iterated, entered and awaited; its return type is kept.
+
+
+@client.get("/events", streaming_response=True)
+async def checked(result: AsyncIterator[User], topic: str) -> AsyncIterator[User]:
+    return result
+
+
+@client.get("/events", streaming_response=True)
+async def with_response(result: api.AsyncStream[User], response: httpx2.Response, topic: str) -> api.AsyncStream[User]:
+    return result
+
+
+@client.get("/events", streaming_response=True)
+async def counted(result: AsyncIterator[User]) -> int:
+    return len([user async for user in result])
+
+
+async def use_pending() -> None:
+    async for user in checked("news"):
+        assert_type(user, User)
+    async for user in await checked(topic="news"):
+        assert_type(user, User)
+    async with checked("news") as users:
+        assert_type(users, AsyncIterator[User])
+    assert_type(await checked("news"), AsyncIterator[User])
+    assert_type(await asyncio.create_task(checked("news")), AsyncIterator[User])
+    async with with_response("news") as stream:
+        assert_type(stream, api.AsyncStream[User])
+        assert_type(stream.last_event_id, str)
+    async for user in client.astream("GET", "/events", User):
+        assert_type(user, User)
+    assert_type(await counted(), int)
+    async for item in named():
+        assert_type(item, User | NotFound | dict[str, Any])
+
+
+async def misuse_pending() -> None:
+    checked(5)  # type: ignore
+    for user in checked("news"):  # type: ignore
+        print(user)
+    async for number in counted():  # type: ignore
+        print(number)
+
+
 # Options.
 
 
@@ -73,6 +119,8 @@ client.get("/", streaming_response=True, until="[DONE]", on_invalid="skip", stre
 client.get("/", streaming_response=True, on_invalid=replacement, response_parser=User.model_validate_json)
 client.get("/", streaming_response=True, on_invalid=lambda error: error.event.data)
 client.get("/", response_map={200: User, 404: NotFound}, response_parser=lambda response: response.json())
+client.get("/", retry=api.Retry(attempts=5, on_retry=lambda attempt: print(attempt.number, attempt.url)))
+client.get("/", retry=3)  # type: ignore
 client.get("/", streaming_response=True, stream_format="xml")  # type: ignore
 client.get("/", streaming_response=True, on_invalid="ignore")  # type: ignore
 client.get("/", streaming_response=True, until=5)  # type: ignore

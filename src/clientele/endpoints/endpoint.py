@@ -1,17 +1,29 @@
 """What declaring and calling gives: decorated functions, those that yield among them, and calls without a declaration.
 
 An endpoint binds the arguments, performs the call, and runs the function's body with the result. If the body yields,
-the request is sent when iteration begins, and leaving the loop closes everything.
+the request is sent when iteration begins, and leaving the loop closes everything. The call of an asynchronous stream is
+a coroutine that can also be iterated and entered: `PendingStream`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ..exceptions import type_name
@@ -28,6 +40,75 @@ T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S", bound=AsyncIterable[Any])
+S_co = TypeVar("S_co", bound=AsyncIterable[Any], covariant=True)
+
+
+class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co], Generic[S_co]):
+    """The call of an asynchronous stream, which is opened when you iterate, enter or await it.
+
+        async for event in stream_events():
+            ...
+
+        async with stream_events() as events:  # closes the stream at its end
+            ...
+
+        events = await stream_events()
+
+    It is a coroutine, so `asyncio.create_task` and `gather` take it. Each opens one stream: call again for another one.
+    """
+
+    def __init__(self, coroutine: Any, streams: Sequence[AsyncStream[Any]], *, name: str) -> None:
+        self.__name__ = self.__qualname__ = coroutine.__name__ = coroutine.__qualname__ = name
+        self._coroutine: CoroutineType[Any, Any, S_co] = coroutine
+        self._streams = streams  # that the coroutine has opened
+        self._value: Any = None
+        self._read: Callable[[], Awaitable[Any]] | None = None
+
+    def __await__(self) -> Generator[Any, Any, S_co]:
+        if self._coroutine.cr_frame is None:  # it is done
+            raise RuntimeError(f"the stream of {self.__name__}() was opened before; call it again for another one")
+        return self._coroutine.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Resume the coroutine; see `collections.abc.Coroutine`."""
+        return self._coroutine.send(value)
+
+    def throw(self, *exception: Any) -> Any:
+        """Raise in the coroutine; see `collections.abc.Coroutine`."""
+        return self._coroutine.throw(*exception)
+
+    def close(self) -> None:
+        """Close the coroutine; see `collections.abc.Coroutine`."""
+        self._coroutine.close()
+
+    def __aiter__(self: PendingStream[AsyncIterable[T]]) -> AsyncIterator[T]:
+        iterator: Any = self
+        return iterator  # type: ignore[no-any-return]
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._open_and_read() if self._read is None else self._read()
+
+    async def _open_and_read(self) -> Any:
+        value: Any = await self
+        if not isinstance(value, AsyncIterable):
+            for stream in self._streams:
+                await stream.aclose()
+            returned = f"returned {value!r:.100}, which is not an asynchronous iterator"
+            raise TypeError(f"{self.__name__}() {returned}; await the call")
+        self._read = aiter(value).__anext__
+        return await self._read()
+
+    async def __aenter__(self) -> S_co:
+        self._value = await self
+        value: S_co = self._value
+        return value
+
+    async def __aexit__(self, *exception: object) -> None:
+        if isinstance(self._value, AsyncGenerator):
+            await self._value.aclose()
+        for stream in self._streams:
+            await stream.aclose()
 
 
 class CheckedEndpoint(Protocol[P, R_co]):
@@ -57,7 +138,19 @@ class EndpointDecorator(Protocol):
     """
 
     # A `Callable` in place of the protocols would do for all but mypy, whose `--strict` accepts it with `Any` in it.
-    # mypy calls the last overload unmatchable where it is declared, though it does match it where it is used.
+    # mypy calls two overloads unmatchable where they are declared, though it does match them where they are used.
+    @overload
+    def __call__(
+        self, function: _ResultAndResponseFirst[P, Coroutine[Any, Any, S]], /
+    ) -> CheckedEndpoint[P, PendingStream[S]]: ...
+    @overload
+    def __call__(
+        self, function: _ResultFirst[P, Coroutine[Any, Any, S]], /
+    ) -> CheckedEndpoint[P, PendingStream[S]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-cannot-match]
+        self, function: Callable[..., Coroutine[Any, Any, S]], /
+    ) -> Callable[..., PendingStream[S]]: ...
     @overload
     def __call__(self, function: _ResultAndResponseFirst[P, R], /) -> CheckedEndpoint[P, R]: ...
     @overload
@@ -87,21 +180,36 @@ def declare(
         if takes_response:
             arguments["response"] = response
         try:
-            return body(**arguments)
+            value = body(**arguments)
+            if value is None:
+                signature.check_may_return_none()
         except BaseException:
             _close(arguments["result"])
             raise
+        return value
 
     async def acall(*args: Any, **kwargs: Any) -> Any:
+        return await perform([], args, kwargs)
+
+    def open_later(*args: Any, **kwargs: Any) -> PendingStream[Any]:
+        streams: list[AsyncStream[Any]] = []
+        return PendingStream(perform(streams, args, kwargs), streams, name=function.__qualname__)
+
+    async def perform(streams: list[AsyncStream[Any]], args: Any, kwargs: Any) -> Any:
         plan, parts, arguments = signature.bind(args, kwargs)
         arguments["result"], response = await Call(plan, parts, clients, base_url).aperform()
         if takes_response:
             arguments["response"] = response
         try:
-            return await body(**arguments)
+            value = await body(**arguments)
+            if value is None:
+                signature.check_may_return_none()
         except BaseException:
             await _aclose(arguments["result"])
             raise
+        if isinstance(arguments["result"], AsyncStream):
+            streams.append(arguments["result"])
+        return value
 
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         plan, parts, arguments = signature.bind(args, kwargs)
@@ -147,8 +255,14 @@ def declare(
 
         return generator()
 
+    is_stream = options["streaming_response"] and not signature.is_generator
     synchronous, asynchronous = (generate, agenerate) if signature.is_generator else (call, acall)
-    endpoint: Any = functools.update_wrapper(asynchronous if signature.is_async else synchronous, function)
+    endpoint: Any = asynchronous if signature.is_async else synchronous
+    if signature.is_async and is_stream:
+        endpoint = open_later
+        if sys.version_info >= (3, 12):  # what calls it must know that it gives something to be awaited
+            endpoint = inspect.markcoroutinefunction(endpoint)
+    functools.update_wrapper(endpoint, function)
     endpoint.__signature__ = signature.as_called
     endpoint.__annotations__ = signature.annotations  # from Python 3.14 on the function's own may not be there yet
     return endpoint
@@ -207,25 +321,3 @@ def direct_plan(
         return Plan.of(name, method, template, parameters, result, checked), parts
     except UNSENDABLE as error:
         raise named(error, name) from error.__cause__
-
-
-class PendingStream(Awaitable[AsyncStream[T]], AbstractAsyncContextManager[AsyncStream[T]], Generic[T]):
-    """A stream that is to be opened: `async with` opens and closes it, `await` opens it."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._stream: AsyncStream[T] | None = None
-
-    def __await__(self) -> Generator[Any, Any, AsyncStream[T]]:
-        stream: AsyncStream[T] = (yield from self._call.aperform().__await__())[0]
-        return stream
-
-    async def __aenter__(self) -> AsyncStream[T]:
-        if self._stream is not None:
-            raise RuntimeError("this stream was opened before; call client.astream for each")
-        self._stream = await self
-        return self._stream
-
-    async def __aexit__(self, *exception: object) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()

@@ -24,7 +24,7 @@ from ..exceptions import type_name
 from ..headers import is_token
 from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.stream import AsyncStream, Stream
-from ..validation import base_type, class_of, field_names, is_written_as_object, metadata_of
+from ..validation import accepts_none, base_type, class_of, field_names, is_written_as_object, metadata_of
 from .options import CLIENT_DEFAULT
 from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named, serializer
 from .response import CompleteResult, StreamResult, declared_result
@@ -179,6 +179,7 @@ class Signature:
         for complaint in self._complaints():
             raise TypeError(f"{self._name}: {complaint}")
         self._plan: Plan | None = None
+        self._returns: Any = Any  # what its body returns, as far as that is known
         self._scopes = _enclosing_scopes(function, frame)
         with contextlib.suppress(UnresolvedAnnotation):  # the first call resolves it, or says what it cannot resolve
             self.plan()
@@ -214,6 +215,12 @@ class Signature:
             raise named(error, self._name) from error.__cause__
         return plan, parts, bound.arguments
 
+    def check_may_return_none(self) -> None:
+        """Refuse a body that has returned nothing where its annotation says otherwise."""
+        if not _may_be_none(self._returns):
+            promise = f"returned None, and its annotation says {type_name(self._returns)}"
+            raise TypeError(f"{self._name} {promise}; end its body with 'return result', or annotate it as -> None")
+
     def _complaints(self) -> Iterator[str]:
         """What the path and the names and kinds of the parameters show to be wrong."""
         if "result" not in self._parameters:
@@ -242,6 +249,8 @@ class Signature:
         annotations = self._annotations([*sent, "result"], namespace)
         with contextlib.suppress(UnresolvedAnnotation):  # of the response, which need not be there at run time
             annotations |= self._annotations(["response"], namespace)
+        with contextlib.suppress(UnresolvedAnnotation):
+            self._returns = self._annotations(["return"], namespace).get("return", Any)
         for name in INJECTED:
             if _has_marker(annotations.get(name)):
                 raise TypeError(f"{self._name}: parameter {name!r} is injected, never sent; leave its marker out")
@@ -255,6 +264,8 @@ class Signature:
     def _annotations(self, names: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
         """The annotations of those of these parameters that have one, forward references resolved."""
         annotations = {name: self._parameters[name].annotation for name in names if name in self._parameters}
+        if "return" in names:
+            annotations["return"] = self.as_called.return_annotation
         annotations = {name: each for name, each in annotations.items() if each is not inspect.Parameter.empty}
         holder = types.SimpleNamespace(__annotations__=annotations)
         try:
@@ -285,6 +296,12 @@ class Signature:
             cure = f"declare {iterator}[str], or the type of the events' data"
             raise TypeError(f"{shown} does not say what it yields; {cure}")
         return arguments[0]
+
+
+def _may_be_none(annotation: Any) -> bool:
+    kind = class_of(annotation)
+    is_class = isinstance(kind, type) and issubclass(types.NoneType, kind)  # `object`, `Hashable`
+    return is_class or isinstance(annotation, typing.TypeVar) or accepts_none(annotation)
 
 
 def _taking_keywords(function: Any, parameters: Mapping[str, inspect.Parameter]) -> Callable[..., Any]:
