@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +50,7 @@ def test_a_file_imports_from_its_own_room_and_those_below(path):
     above = {room for room in imported_rooms(path) if room != own and FLOOR[room] <= FLOOR[own]}
 
     assert above == set()
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert clientele.__version__ == importlib.metadata.version("clientele")

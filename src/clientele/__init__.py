@@ -4,3 +4,5 @@ Everything a user needs is in `clientele.api`:
 
     from clientele import api
 """
+
+__version__ = "0.1.0"

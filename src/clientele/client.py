@@ -23,7 +23,37 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAMES_ELSEWHERE = {"params": "query", "json": "data", "content": "data", "body": "data", "header": "headers"}
+_NAMES_ELSEWHERE = {
+    "body": "data",
+    "content": "data",
+    "json": "data",
+    "params": "query",
+    "header": "headers",
+    "sse": "streaming_response",
+    "stream": "streaming_response",
+    "streaming": "streaming_response",
+    "max_retries": "retry",
+    "retries": "retry",
+    "allow_redirects": "follow_redirects",
+    "proxies": "proxy",
+    "read_timeout": "idle_timeout",
+    "stop": "until",
+    "url": "base_url",
+}
+"""What options are called in other libraries, and here."""
+
+_DECLARED_ELSEWHERE = {
+    "data": "the parameter named data is the body",
+    "query": "each parameter that the path does not name is a query parameter",
+    "headers": "headers are those of a parameter named headers, of Annotated[str, api.Header()], or of the client",
+    "cookies": "cookies are those of Annotated[str, api.Cookie()], or of the client",
+    "path_params": "a parameter named in the path fills its placeholder",
+    "response_model": "the annotation of result says what comes",
+    "raise_for_status": "a status of 400 or above raises HTTPStatusError by itself",
+    "streaming_response": "client.stream and client.astream open streams",
+}
+"""Where to say what is no option."""
+
 _BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client", "retry")
 
 
@@ -112,7 +142,7 @@ class APIClient:
         try:
             checked = checked_options(self._options | dict(options))
         except UNSENDABLE as error:
-            raise named(error, f"{method} {path}") from error.__cause__
+            raise named(error, f"{method} {path}") from None
 
         def decorate(function: Callable[..., Any], /) -> Any:
             return declare(function, method, path, checked, sys._getframe(1), self._clients, self._base_url)
@@ -252,11 +282,17 @@ def _check_names(name: str, options: Mapping[str, Any], known: Collection[str]) 
 def _hint(name: str, known: Collection[str]) -> str:
     import difflib  # slow to import, and seldom needed
 
-    if name in StreamOptions.__annotations__:
+    if name in StreamOptions.__annotations__ and known is RequestOptions.__annotations__:
         return f"; {name} is for streams, which client.stream and client.astream open"
-    candidates = (_NAMES_ELSEWHERE.get(name), *difflib.get_close_matches(name, known, 1))
-    similar = [each for each in candidates if each in known]
-    return f"; did you mean {similar[0]}?" if similar else ""
+    meant = _NAMES_ELSEWHERE.get(name, name)
+    if meant not in known and meant in _DECLARED_ELSEWHERE:
+        return f"; {_DECLARED_ELSEWHERE[meant]}"
+    similar = [each for each in (meant, *difflib.get_close_matches(name, known, 1)) if each in known]
+    if similar:
+        return f"; did you mean {similar[0]}?"
+    if meant in HTTPClientSettings.__annotations__:
+        return f"; {meant} is given to APIClient"
+    return f"; {meant} is given to an endpoint" if meant in EndpointOptions.__annotations__ else ""
 
 
 def _checked_base_url(base_url: str | httpx2.URL) -> str:

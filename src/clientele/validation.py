@@ -27,7 +27,7 @@ def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     except pydantic.PydanticUserError as error:
         reason = str(error.message).partition(". ")[0].partition("\n")[0]
         cure = "declare a model, a dataclass, or another type that it takes"
-        raise TypeError(f"Pydantic cannot handle {type_name(annotation)} ({reason}); {cure}") from error
+        raise TypeError(f"Pydantic cannot handle {type_name(annotation)} ({reason}); {cure}") from None
 
 
 def base_type(annotation: Any) -> Any:

@@ -197,6 +197,9 @@ client = api.APIClient(base_url="http://test", transport=httpx2.MockTransport(la
         (lambda: client.request("GET", "/", "User"), "'User' is the name of a type; pass the type itself"),
         (lambda: client.request("GET", "/{a}", User, path_params=[("a", 1)]), "path_params is [('a', 1)]"),
         (lambda: client.request("GET", "/", User, headerz={}), "did you mean headers?"),
+        (lambda: client.request("GET", "/", User, stream=True), "client.stream and client.astream open streams"),
+        (lambda: client.request("GET", "/", User, max_retries=3), "did you mean retry?"),
+        (lambda: client.request("GET", "/", User, auth=("ann", "pw")), "auth is given to APIClient"),
     ],
 )
 def test_what_does_not_go_together_is_a_type_error_that_names_the_call(call, message):

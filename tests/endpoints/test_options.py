@@ -74,6 +74,29 @@ def test_an_unknown_option_is_refused_with_those_that_there_are():
         assert name in message
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("stream", "did you mean streaming_response?"),
+        ("retries", "did you mean retry?"),
+        ("json", "the parameter named data is the body"),
+        ("params", "each parameter that the path does not name is a query parameter"),
+        ("headers", "a parameter named headers, of Annotated[str, api.Header()], or of the client"),
+        ("cookies", "Annotated[str, api.Cookie()]"),
+        ("response_model", "the annotation of result says what comes"),
+        ("allow_redirects", "follow_redirects is given to APIClient"),
+        ("idle_timeouts", "did you mean idle_timeout?"),
+    ],
+)
+def test_an_option_of_another_library_is_hinted_at_by_its_name_here(option, hint):
+    assert hint in refusal(TypeError, **{option: True})
+
+
+def test_an_option_of_endpoints_that_the_client_is_given_is_said_to_be_one():
+    with pytest.raises(TypeError, match="until is given to an endpoint"):
+        api.APIClient("http://localhost:8000", until="[DONE]")
+
+
 def test_every_option_has_a_type_and_a_default_with_its_check():
     assert OPTIONS.keys() == EndpointOptions.__annotations__.keys()
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import inspect
+import traceback
 import types
 import typing
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+)
 from typing import Annotated, Any, TypeVar
 
 import httpx2
@@ -200,6 +211,88 @@ def test_bytes_as_the_data_of_an_event_are_refused():
         return result
 
     assert "bytes are yielded as they arrive" in refusal(client.get("/", streaming_response=True), stream)
+
+
+def test_an_error_of_a_declaration_is_printed_once():
+    def stream(*, result: Iterator[api.Comment]) -> Iterator[api.Comment]:
+        return result
+
+    def unresolved(*, result: Missing, size: 5) -> None: ...  # noqa: F821
+
+    for function in (stream, unresolved):
+        with pytest.raises(TypeError) as caught:
+            client.get("/", streaming_response=True)(function)()
+        assert "".join(traceback.format_exception(caught.value)).count("Traceback") == 1
+
+
+@pytest.mark.parametrize("annotation", [int, "int", list[int], Model])
+def test_a_body_that_forgot_its_return_says_so(side, annotation):
+    def get(*, result: int): ...
+    async def aget(*, result: int): ...
+
+    function = get if side.is_sync else aget
+    function.__annotations__["return"] = annotation
+    endpoint = answering(5).get("/")(function)
+    with pytest.raises(TypeError, match=r"get\(\) returned None, and its annotation says .*'return result'"):
+        endpoint() if side.is_sync else side.run(endpoint)
+
+
+@pytest.mark.parametrize("annotation", [None, int | None, Any, object, Hashable, "Missing", inspect.Signature.empty])
+def test_a_body_may_return_nothing_where_its_annotation_allows_it(annotation):
+    def get(*, result: int): ...
+
+    if annotation is not inspect.Signature.empty:
+        get.__annotations__["return"] = annotation
+    assert answering(5).get("/")(get)() is None
+
+
+class TestWrappers:
+    """Decorators below the endpoint's."""
+
+    def test_the_annotations_mean_names_of_the_wrapped_function(self):
+        def get(*, result: Model) -> Model:
+            return result
+
+        elsewhere = {"functools": functools}
+        exec("def wrap(f):\n  return functools.wraps(f)(lambda *a, **k: f(*a, **k))", elsewhere)
+        assert answering({"x": 1}).get("/")(elsewhere["wrap"](get))() == Model(x=1)
+
+    def test_a_plain_wrapper_around_an_async_function_is_looked_through(self):
+        async def get(*, result: int) -> int:
+            return result
+
+        @functools.wraps(get)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return get(*args, **kwargs)
+
+        endpoint = answering(5).get("/")(wrapper)
+        assert inspect.iscoroutinefunction(endpoint)
+        assert asyncio.run(endpoint()) == 5
+
+    def test_a_plain_wrapper_that_hides_an_async_function_is_refused(self):
+        async def get(*, result: int) -> int:
+            return result
+
+        def wrapper(*, result: int) -> Any:
+            return get(result=result)
+
+        with pytest.raises(
+            TypeError, match=r"wrapper\(\) is a plain function, and returned a coroutine; .*functools.wraps"
+        ):
+            answering(5).get("/")(wrapper)()
+
+
+def test_a_first_parameter_called_cls_of_a_plain_function_is_sent():
+    def find(cls: str, *, result: None) -> None: ...
+
+    sent: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        return httpx2.Response(200, json=None)
+
+    api.APIClient("http://test", transport=httpx2.MockTransport(answer)).get("/")(find)("economy")
+    assert str(sent[0].url) == "http://test/?cls=economy"
 
 
 def test_a_decorator_without_a_path_is_refused():

@@ -779,3 +779,13 @@ class TestAsynchronousStreams:
 async def closed(server) -> None:
     """Wait, without holding up the event loop, until no connection is open."""
     await anyio.to_thread.run_sync(server.wait_until_closed)
+
+
+def test_the_repr_of_a_stream_says_what_it_is_and_how_far_it_has_come(serve):
+    server = serve(events("1", "2"))
+    url = server.url.replace("//", "//ann:pw@")
+    with api.APIClient(url).stream("GET", "/events?key=s3cret", int) as stream:
+        next(stream)
+        what = f"GET {server.url}/events?key=REDACTED, status 200"
+        assert repr(stream) == f"<Stream: {what}, 1 items so far, open>"
+    assert repr(stream) == f"<Stream: {what}, 1 items so far, closed>"

@@ -199,7 +199,8 @@ class Call:
             said_by_caller = "Accept" in (headers or ()) or "Accept" in self.clients.headers
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
                 request.headers["Accept"] = plan.result.items.accept
-            request.headers.setdefault("Cache-Control", "no-store")
+            for name in ("Cache-Control", "Pragma"):  # as the Fetch standard has it for an EventSource
+                request.headers.setdefault(name, "no-cache")
         if before is not None:
             others = [(name, value) for name, value in request.headers.raw if name.lower() != b"last-event-id"]
             event_id = before.last_event_id if is_sendable(before.last_event_id) else ""

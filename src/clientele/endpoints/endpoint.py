@@ -181,8 +181,8 @@ def declare(
             arguments["response"] = response
         try:
             value = body(**arguments)
-            if value is None:
-                signature.check_may_return_none()
+            if value is None or type(value) is CoroutineType:
+                signature.check_returned(value)
         except BaseException:
             _close(arguments["result"])
             raise
@@ -203,7 +203,7 @@ def declare(
         try:
             value = await body(**arguments)
             if value is None:
-                signature.check_may_return_none()
+                signature.check_returned(value)
         except BaseException:
             await _aclose(arguments["result"])
             raise

@@ -74,7 +74,7 @@ class PathTemplate:
             self.names = frozenset(_placeholders(template))
         except ValueError as error:
             cure = "write {name} for a parameter, {{ and }} for braces"
-            raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from error
+            raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from None
         self._path, _, self._query = template.partition("?")
         self._names_in_path = [*_placeholders(self._path)]
 

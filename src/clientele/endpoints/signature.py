@@ -164,10 +164,10 @@ class Signature:
         try:
             self._path = PathTemplate(path)
         except ValueError as error:
-            raise TypeError(f"{self._name}: {error}") from error
-        self.is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        self._function = function
+            raise TypeError(f"{self._name}: {error}") from None
+        self._function = inspect.unwrap(function)  # whose names its annotations mean, whoever has wrapped it
+        kind = _kind(function) or _kind(self._function)
+        self.is_generator, self.is_async = "generator" in kind, "async" in kind
         self._method = method
         self._options = options
         signature = _signature(function)
@@ -180,7 +180,7 @@ class Signature:
             raise TypeError(f"{self._name}: {complaint}")
         self._plan: Plan | None = None
         self._returns: Any = Any  # what its body returns, as far as that is known
-        self._scopes = _enclosing_scopes(function, frame)
+        self._scopes = _enclosing_scopes(self._function, frame)
         with contextlib.suppress(UnresolvedAnnotation):  # the first call resolves it, or says what it cannot resolve
             self.plan()
 
@@ -215,11 +215,21 @@ class Signature:
             raise named(error, self._name) from error.__cause__
         return plan, parts, bound.arguments
 
-    def check_may_return_none(self) -> None:
-        """Refuse a body that has returned nothing where its annotation says otherwise."""
+    def check_returned(self, value: types.CoroutineType[Any, Any, Any] | None) -> None:
+        """Refuse a body that returns nothing where its annotation says otherwise; or a coroutine, not being async."""
+        if value is not None:
+            value.close()
+            cure = "let the wrapper that is around an async def use functools.wraps, or be async itself"
+            raise TypeError(f"{self._name} is a plain function, and returned a coroutine; {cure}")
         if not _may_be_none(self._returns):
             promise = f"returned None, and its annotation says {type_name(self._returns)}"
             raise TypeError(f"{self._name} {promise}; end its body with 'return result', or annotate it as -> None")
+
+    def _is_receiver(self, name: str) -> bool:
+        """Whether a first parameter of this name is the object or class that a method is called on: it is not sent."""
+        scope = self._function.__qualname__.rpartition(".")[0]
+        is_in_class = bool(scope) and not scope.endswith("<locals>")
+        return name not in self._path.names and (name == "self" or (name == "cls" and is_in_class))
 
     def _complaints(self) -> Iterator[str]:
         """What the path and the names and kinds of the parameters show to be wrong."""
@@ -242,9 +252,7 @@ class Signature:
 
     def _make_plan(self, namespace: Mapping[str, Any]) -> Plan:
         sent = [
-            name
-            for index, name in enumerate(self.as_called.parameters)
-            if index > 0 or name not in ("self", "cls") or name in self._path.names  # a method's receiver is not sent
+            name for index, name in enumerate(self.as_called.parameters) if index > 0 or not self._is_receiver(name)
         ]
         annotations = self._annotations([*sent, "result"], namespace)
         with contextlib.suppress(UnresolvedAnnotation):  # of the response, which need not be there at run time
@@ -272,9 +280,9 @@ class Signature:
             return typing.get_type_hints(holder, self._function.__globals__, dict(namespace), include_extras=True)
         except (NameError, AttributeError) as error:
             cure = "import or define the name where the function is defined, and not under `if TYPE_CHECKING:`"
-            raise UnresolvedAnnotation(f"{self._name}: an annotation cannot be resolved: {error}; {cure}") from error
+            raise UnresolvedAnnotation(f"{self._name}: an annotation cannot be resolved: {error}; {cure}") from None
         except SyntaxError as error:
-            raise TypeError(f"{self._name}: an annotation cannot be read: {error}") from error
+            raise TypeError(f"{self._name}: an annotation cannot be read: {error}") from None
 
     def _result_type(self, annotation: Any) -> Any:
         """The type that a complete response, or each event of a stream, is turned into."""
@@ -296,6 +304,16 @@ class Signature:
             cure = f"declare {iterator}[str], or the type of the events' data"
             raise TypeError(f"{shown} does not say what it yields; {cure}")
         return arguments[0]
+
+
+def _kind(function: Any) -> str:
+    """What calling the function gives; `""` for a plain function."""
+    kinds = {
+        "generator": inspect.isgeneratorfunction,
+        "async generator": inspect.isasyncgenfunction,
+        "async": inspect.iscoroutinefunction,
+    }
+    return next((kind for kind, is_one in kinds.items() if is_one(function)), "")
 
 
 def _may_be_none(annotation: Any) -> bool:
@@ -410,7 +428,7 @@ def _errors_naming(name: str) -> Generator[None]:
     try:
         yield
     except TypeError as error:
-        raise TypeError(f"{name}: {error}") from error
+        raise TypeError(f"{name}: {error}") from None  # printed once
 
 
 def _enclosing_scopes(function: types.FunctionType, frame: types.FrameType | None) -> Sequence[types.FrameType]:

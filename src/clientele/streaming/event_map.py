@@ -91,7 +91,7 @@ def _decoder(name: str, entry: Any) -> DecodeEvent:
     try:
         decode = data_decoder(entry)
     except TypeError as error:
-        raise TypeError(f"event_map has {entry!r} at {name!r}: {error}") from error
+        raise TypeError(f"event_map has {entry!r} at {name!r}: {error}") from None
     return lambda event: decode(event.data)
 
 

@@ -25,7 +25,7 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..exceptions import APIException, StreamError
-from ..redaction import excerpt
+from ..redaction import excerpt, printable_url
 from ..wire.connections import Interrupt
 from .body import AsyncBody, Body
 from .items import NO_ITEM, ItemReader
@@ -65,6 +65,12 @@ class _Stream(Generic[T]):
     def last_event_id(self) -> str:
         """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
         return self._reader.last_event_id
+
+    def __repr__(self) -> str:
+        request, state = self.response.request, "closed" if self._is_closed else "open"
+        url, status = printable_url(request.url), self.response.status_code
+        what = f"{request.method} {url}, status {status}, {self._reader.items_received} items so far, {state}"
+        return f"<{type(self).__name__}: {what}>"
 
     def _go_on_with(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
         """Go on with the items of another response."""
