@@ -65,7 +65,7 @@ def test_an_event_becomes_what_is_declared(side, serve, item_type, stream, item)
     ("item_type", "data", "message"),
     [
         (int, "[DONE]", "is not int: Invalid JSON: expected value at line 1 column 2: [DONE]"),
-        (Token, "", "Invalid JSON: EOF while parsing a value at line 1 column 0: its data is empty"),
+        (Token, " ", "Invalid JSON: EOF while parsing a value at line 1 column 1: its data is empty"),
         (Annotated[str, pydantic.StringConstraints(max_length=2)], "abc", "at most 2 characters: abc"),
         (api.ServerSentEvent[Token], "{}", "text: Field required: {}"),
     ],
@@ -75,6 +75,41 @@ def test_an_event_that_does_not_fit_is_shown_with_what_is_wrong(side, serve, ite
     reading = side.read(api.APIClient(base_url=server.url), item_type)
     assert isinstance(reading.error, api.StreamDecodeError)
     assert message in str(reading.error)
+
+
+PRIMING = b"id: 7\nretry: 500\ndata: \n\n"  # what opens a stream of the Model Context Protocol
+
+
+@pytest.mark.parametrize(
+    ("item_type", "items"),
+    [
+        (int, [5]),
+        (int | None, [5]),
+        (dict | int, [5]),
+        (api.ServerSentEvent[int], [api.ServerSentEvent(5, id="7")]),
+        (str, ["", "5"]),
+    ],
+)
+@pytest.mark.parametrize("priming", [PRIMING, b"data\nid:7\n\n", b"id: 7\ndata:\n\n"])
+def test_an_event_with_empty_data_is_no_item_where_data_is_json(side, serve, item_type, items, priming):
+    server = serve(EVENT_STREAM + chunk(priming + b"data: 5\n\n") + END)
+    reading = side.read(api.APIClient(base_url=server.url), item_type)
+    assert (reading.items, reading.error) == (items, None)
+    assert reading.stream.last_event_id == "7"
+
+
+def test_an_event_map_skips_empty_data_of_types_that_are_json(serve):
+    stream = b"event: a\ndata:\n\nevent: b\ndata:\n\nevent: a\ndata: 5\n\n"
+    server = serve(EVENT_STREAM + chunk(stream) + END)
+    with api.APIClient(server.url).stream("GET", "/", int | str, event_map={"a": int, "b": str}) as items:
+        assert list(items) == ["", 5]
+
+
+def test_empty_data_is_handed_to_a_parser_and_validated_as_text(serve):
+    client = api.APIClient(serve(EVENT_STREAM + chunk(PRIMING) + END).url)
+    assert list(client.stream("GET", "/", int, response_parser=len)) == [0]
+    with pytest.raises(api.StreamDecodeError):
+        list(client.stream("GET", "/", Annotated[str, pydantic.StringConstraints(min_length=1)]))
 
 
 def test_events_are_values():

@@ -195,10 +195,10 @@ def test_a_stream_that_ended_stays_ended(side, serve):
         ("[DONE]", b"event: end\nid: 1\ndata: [DONE]\n\n", []),
         (
             "[DONE]",
-            b"data: [DONE] \n\ndata:  [DONE]\n\ndata: [done]\n\ndata: [DONE]\n\n",
-            ["[DONE] ", " [DONE]", "[done]"],
+            b"data: [done]\n\ndata: [DONE]\n\n",
+            ["[done]"],
         ),
-        ("[DONE]", b"data: x[DONE]\n\ndata: [DONE]\ndata: \n\ndata: [DONE]\n\n", ["x[DONE]", "[DONE]\n"]),
+        ("[DONE]", b"data: x[DONE]\n\ndata: [DONE]\ndata: \n\ndata: 5\n\n", ["x[DONE]"]),
         ("[DONE]", b": [DONE]\n\nevent: [DONE]\ndata: a\n\ndata: [DONE]\n\n", ["a"]),
         ("a\nb", b"data: a\n\ndata: a\ndata: b\n\n", ["a"]),
         ("größe", "data: groesse\n\ndata: größe\n\n".encode(), ["groesse"]),
@@ -207,7 +207,7 @@ def test_a_stream_that_ended_stays_ended(side, serve):
     ],
     ids=repr,
 )
-def test_the_terminator_is_an_event_with_exactly_this_data(until, stream, items):
+def test_the_terminator_is_an_event_with_this_data(until, stream, items):
     client = mock_client(stream, "text/event-stream")
     reading = Side("sync").read(client, str, until=until)
     assert (reading.items, reading.error) == (items, None)
@@ -870,7 +870,6 @@ def test_a_line_that_looks_like_a_terminator_hints_at_until(side, serve, content
 @pytest.mark.parametrize(
     "data",
     [
-        "",
         "{}",
         '{"text": 5}',
         "[]",
@@ -931,3 +930,32 @@ def test_one_declaration_serves_call_after_call(serve):
 
     stream = declare(client_of(serve(send)), int, until="[DONE]")
     assert [list(stream()) for _ in range(3)] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("data", ["[DONE]", " [DONE]", " [DONE] ", "\t[DONE]  "])
+@pytest.mark.parametrize("item_type", [str, int, api.ServerSentEvent[str]])
+def test_white_space_around_the_terminator_is_ignored(side, serve, item_type, data):
+    server = serve(EVENT_STREAM + chunk(f"data: 1\n\ndata: {data}\n\ndata: 2\n\n".encode()) + END)
+    reading = side.read(api.APIClient(server.url), item_type, until="[DONE]")
+    assert (len(reading.items), reading.error) == (1, None)
+
+
+@pytest.mark.parametrize("data", ["[DONE] or not", "x[DONE]", "[DO NE]"])
+def test_what_only_contains_the_terminator_is_an_item(serve, data):
+    server = serve(EVENT_STREAM + chunk(f"data: {data}\n\ndata: [DONE]\n\n".encode()) + END)
+    assert list(api.APIClient(server.url).stream("GET", "/", str, until="[DONE]")) == [data]
+
+
+@pytest.mark.parametrize("block", ["event: complete", "event:complete\nid: 9", "event: complete\nretry: 5"])
+def test_a_function_is_asked_of_a_block_without_data_which_is_never_an_item(side, serve, block):
+    stream = f"event: next\n\ndata: 1\n\n: comment\n\n{block}\n\ndata: 2\n\n"
+    asked: list[tuple[str, str]] = []
+
+    def is_end(event: api.ServerSentEvent) -> bool:
+        asked.append((event.event, event.data))
+        return event.event == "complete"
+
+    server = serve(EVENT_STREAM + chunk(stream.encode()) + END)
+    reading = side.read(api.APIClient(server.url), int, until=is_end)
+    assert (reading.items, reading.error) == ([1], None)
+    assert asked == [("next", ""), ("message", "1"), ("complete", "")]

@@ -41,7 +41,7 @@ from .event_map import SKIPPED, DecodeEvent, EventMap
 from .formats import FORMATS, JSON_DOCUMENT, FormatName, Frame, StreamFormat, format_of, is_requested_document
 from .lines import BrokenText
 from .reconnect import Ended, Ending
-from .sse import Comment, OversizedEvent, ServerSentEvent, text_event
+from .sse import Comment, EventStreamParser, EventWithoutData, OversizedEvent, ServerSentEvent, text_event
 
 T = TypeVar("T")
 _TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "lines")
@@ -66,6 +66,7 @@ class ItemPlan:
         until: str | Callable[[ServerSentEvent[str]], object] | None = options["until"]
         event_map = None if options["event_map"] is None else EventMap(options["event_map"], logged_names)
         self.item_type = item_type
+        self._has_parser = response_parser is not None
         self._event_map = event_map
         self._data_type, is_whole_event, self.takes_comments = _taken_apart(item_type)
         is_bytes = any(base is bytes for base in members_of(self._data_type)) and response_parser is None
@@ -89,7 +90,7 @@ class ItemPlan:
         is_common = not (is_whole_event or event_map or response_parser or callable(until))
         self.decode_common = _common_decoder(self._data_type) if is_common else None
         self.until = until
-        self.terminator = until.encode() if isinstance(until, str) else None
+        self.terminator = until.strip().encode() if isinstance(until, str) else None  # white space around it is ignored
         self.on_invalid: Literal["raise", "skip"] | Callable[[StreamDecodeError], Any] = options["on_invalid"]
         self.max_event_size: int = options["max_event_size"]
 
@@ -113,6 +114,10 @@ class ItemPlan:
                 "stream_format='jsonl', for example"
             )
         raise UnexpectedContentType(response, cure=cure)
+
+    def reads_json(self, event: ServerSentEvent[bytes]) -> bool:
+        """Whether the event's data is parsed as JSON."""
+        return not self._has_parser and base_type(self.type_of(event)) is not str
 
     def type_of(self, event: ServerSentEvent[bytes]) -> Any:
         """The type that the event should have been."""
@@ -140,6 +145,8 @@ class ItemReader(Generic[T]):
         self._parser = self._format.parser(plan.max_event_size, **options)
         asked_for = response.request.headers.get("Last-Event-ID", "")
         self._parser.last_event_id = before.last_event_id if before else asked_for
+        if isinstance(self._parser, EventStreamParser) and callable(plan.until):
+            self._parser.gives_events_without_data = True
         self._frames: Iterator[Frame] = iter(())
         self._is_at_end = self._is_cut = False
         self._events_read: int = before._events_read if before else 0
@@ -170,11 +177,11 @@ class ItemReader(Generic[T]):
 
     def take(self) -> Any:
         """The next item in the bytes that have been received; `NO_ITEM` where more are needed, or the stream ends."""
-        decode = self._decode_common
+        decode, terminator = self._decode_common, self._terminator
         item: Any
         try:
             for frame in self._frames:
-                if decode is not None and type(frame) is bytes and frame != self._terminator:  # the short way
+                if decode is not None and type(frame) is bytes and (terminator is None or terminator not in frame):
                     try:
                         item = decode(frame)
                         self._events_read += 1
@@ -241,18 +248,25 @@ class ItemReader(Generic[T]):
         """What a frame gives: an item, `SKIPPED`, or the end of the stream."""
         if isinstance(frame, Comment):
             return frame if self._plan.takes_comments else SKIPPED
+        until = self._plan.until
+        if isinstance(frame, EventWithoutData):
+            if callable(until) and not_awaitable("until", until(text_event(frame))):
+                self._end("finished")
+            return SKIPPED
         self._events_read += 1
         if isinstance(frame, BrokenText):
             broken = ValueError("the text is cut short, or does not follow a record separator")
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
         event = ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
-        until = self._plan.until
-        if event.data == self._terminator or (callable(until) and not_awaitable("until", until(text_event(event)))):
+        is_terminator = self._terminator is not None and event.data.strip() == self._terminator
+        if is_terminator or (callable(until) and not_awaitable("until", until(text_event(event)))):
             self._end("finished")
             return SKIPPED
         try:
             return self._plan.decode(event)
         except pydantic.ValidationError as error:
+            if not event.data and self._format is FORMATS["sse"] and self._plan.reads_json(event):
+                return SKIPPED  # as servers send it to set `id` and `retry`
             return self._invalid(event, error)
 
     def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:

@@ -82,6 +82,12 @@ def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
     return ServerSentEvent(_text(event.data), event.event, event.id, event.retry)
 
 
+class EventWithoutData(ServerSentEvent[bytes]):
+    """A block that has fields, but no `data`: no event (WHATWG HTML, section 9.2.6), but it may end a stream."""
+
+    __slots__ = ()
+
+
 EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment
 """An event, or its data where it has nothing else (its id is the parser's `last_event_id`); or a comment."""
 
@@ -102,6 +108,8 @@ class EventStreamParser:
     `max_event_size` bounds the bytes that the fields of one event have, line ends not counted. What is skipped
     (comments, unknown fields) does not count, but no line of it may be longer either.
     """
+
+    gives_events_without_data = False
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
@@ -195,6 +203,9 @@ class EventStreamParser:
         if self._data is not None:
             name = _text(self._event) or "message"
             event = ServerSentEvent(bytes(self._data), name, self.last_event_id, self._event_retry)
+        elif self.gives_events_without_data and self._event_size:
+            name = _text(self._event) or "message"
+            event = EventWithoutData(b"", name, self.last_event_id, self._event_retry)
         self._data = self._event_retry = None
         self._event = b""
         self._event_size = 0
