@@ -378,7 +378,6 @@ def test_a_reset_connection_raises_after_what_came(side, serve):
         received.set()
         with pytest.raises(api.StreamInterrupted):
             next(stream)
-        assert list(stream) == []
         return
 
     @client.get("/", streaming_response=True)
@@ -391,7 +390,6 @@ def test_a_reset_connection_raises_after_what_came(side, serve):
         received.set()
         with pytest.raises(api.StreamInterrupted):
             await anext(stream)
-        assert [item async for item in stream] == []
 
     side.run(main)
 
@@ -789,3 +787,40 @@ def test_the_repr_of_a_stream_says_what_it_is_and_how_far_it_has_come(serve):
         what = f"GET {server.url}/events?key=REDACTED, status 200"
         assert repr(stream) == f"<Stream: {what}, 1 items so far, open>"
     assert repr(stream) == f"<Stream: {what}, 1 items so far, closed>"
+
+
+@pytest.mark.parametrize("failure", ["cut short", "invalid", "raised by a function"])
+def test_reading_on_after_an_error_raises_again(side, serve, failure):
+    def refuse(error: api.StreamDecodeError) -> None:
+        raise LookupError("no more")
+
+    async def cut_short(connection: Connection) -> None:
+        await connection.send(EVENT_STREAM + chunk(b"data: 1\n\n"))
+        connection.close()
+
+    server = serve(cut_short if failure == "cut short" else events("1", "one", "2"))
+    options = {"on_invalid": refuse} if failure == "raised by a function" else {}
+    reading = side.read(api.APIClient(server.url), int, **options)
+    kinds = {"cut short": api.StreamInterrupted, "invalid": api.StreamDecodeError, "raised by a function": LookupError}
+    assert (reading.items, type(reading.error)) == ([1], kinds[failure])
+
+    again: list[Exception] = []
+    for _ in range(2):
+        try:
+            if side.is_sync:
+                next(reading.stream)
+            else:
+                side.run(lambda: anext(reading.stream))
+        except Exception as error:
+            again.append(error)
+    if failure == "raised by a function":
+        assert "this stream has failed, with LookupError('no more'); open another one" in str(again[0])
+    else:
+        assert [(type(each), str(each)) for each in again] == [(kinds[failure], str(reading.error))] * 2
+    assert reading.stream.response.status_code == 200
+
+
+def test_a_stream_that_was_closed_has_no_more_items_after_its_end(serve):
+    stream = api.APIClient(serve(events("1")).url).stream("GET", "/", int)
+    stream.close()
+    assert list(stream) == []

@@ -11,6 +11,7 @@ after another, and a reader for each, which carries on where the one before it s
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import threading
 import time
@@ -47,6 +48,7 @@ class _Stream(Generic[T]):
     _body: Any
     _is_closed = _is_resuming = False
     _is_read = False  # by somebody, right now
+    _failure: Exception | None = None  # that has ended the iteration
     _is_restarting = False  # from when it is asked for until another attempt is made
 
     def __init__(self, body: Any, reader: ItemReader[T], reopen: Any, resumption: Resumption) -> None:
@@ -65,6 +67,13 @@ class _Stream(Generic[T]):
     def last_event_id(self) -> str:
         """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
         return self._reader.last_event_id
+
+    def _fail(self, error: BaseException) -> None:
+        """Have whoever goes on to read told so: a loop would take a mere end for that of the stream."""
+        if isinstance(error, APIException):
+            self._failure = copy.copy(error)  # without its traceback, whose frames would hold the stream
+        else:
+            self._failure = RuntimeError(f"this stream has failed, with {error!r}; open another one")
 
     def __repr__(self) -> str:
         request, state = self.response.request, "closed" if self._is_closed else "open"
@@ -145,7 +154,7 @@ class Stream(_Stream[T], Iterator[T]):
     Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for (with
     `reconnect`: where it could not reconnect), `StreamDecodeError` where an event is not of the declared type,
     `EventTooLarge` where one is too large, and what an `event_map` says; each after the items before it, and each
-    closes the stream. A closed stream has no more items.
+    closes the stream. A closed stream has no more items; one that has failed raises again.
 
     Attributes:
         reconnects: How many times the stream has reconnected.
@@ -181,12 +190,15 @@ class Stream(_Stream[T], Iterator[T]):
                         self._stopped()
                 except (httpx2.RequestError, httpx2.StreamError) as error:
                     self._stopped(error)
-        except BaseException:
+        except BaseException as error:
+            self._fail(error)
             self.close()
             raise
         finally:
             self._is_read = False
         self.close()
+        if self._failure is not None:
+            raise copy.copy(self._failure)
         raise StopIteration
 
     def restart(self) -> None:
@@ -320,6 +332,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
                     self._stopped(error)
         except BaseException as error:
             if isinstance(error, Exception):  # a cancelled read is none, and not the end of the stream
+                self._fail(error)
                 await self.aclose()
             elif type(error).__name__ == "CancelledError":  # asyncio's
                 _let_go_with_task(error)
@@ -327,6 +340,8 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         finally:
             self._is_read = False
         await self.aclose()
+        if self._failure is not None:
+            raise copy.copy(self._failure)
         raise StopAsyncIteration
 
     def restart(self) -> None:
