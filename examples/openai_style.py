@@ -1,4 +1,7 @@
-"""As with OpenAI and all that is compatible with it: unnamed events, and `[DONE]` at the end."""
+"""As with OpenAI and all that is compatible with it: unnamed events, and `[DONE]` at the end.
+
+The content of a chunk may be null. A request that fails in the middle of its stream sends an error in place of a chunk.
+"""
 
 from typing import Any, Iterator
 
@@ -10,24 +13,36 @@ client = api.APIClient(base_url="http://localhost:8000/v1", headers={"Authorizat
 
 
 class Delta(BaseModel):
-    content: str = ""
+    content: str | None = None
 
 
 class Choice(BaseModel):
     delta: Delta
-    finish_reason: str | None
+    finish_reason: str | None = None
 
 
 class Chunk(BaseModel):
     choices: list[Choice]
 
 
+class Problem(BaseModel):
+    message: str
+
+
+class Failure(BaseModel):
+    error: Problem
+
+
 @client.post("/chat/completions", streaming_response=True, until="[DONE]")
-def complete(data: dict[str, Any], *, result: Iterator[Chunk]) -> Iterator[Chunk]:
+def complete(result: Iterator[Chunk | Failure], data: dict[str, Any]) -> Iterator[Chunk | Failure]:
     return result
 
 
-question = {"model": "a-model", "stream": True, "messages": [{"role": "user", "content": "What are streams?"}]}
-for chunk in complete(question):
-    for choice in chunk.choices:
-        print(choice.delta.content or choice.finish_reason)
+for question in ("What are streams?", "What breaks?"):
+    for chunk in complete({"model": "a-model", "stream": True, "messages": [{"role": "user", "content": question}]}):
+        if isinstance(chunk, Failure):
+            print("failed:", chunk.error.message)
+            break
+        for choice in chunk.choices:
+            if text := choice.delta.content or choice.finish_reason:
+                print(text)

@@ -55,13 +55,18 @@ async def stream() -> collections.abc.AsyncIterable[Token]:
 
 
 @app.post("/v1/chat/completions")
-async def chat_completions() -> fastapi.responses.Response:
-    """Chunks as OpenAI sends them: unnamed events, and a last one that is not JSON."""
+async def chat_completions(request: fastapi.Request) -> fastapi.responses.Response:
+    """Chunks as OpenAI sends them: unnamed events, and a last one that is not JSON; for one question an error."""
+    breaks = "breaks" in (await request.body()).decode()
 
     async def events() -> collections.abc.AsyncIterator[str]:
+        yield event({"id": "chat-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]})
         for word in ANSWER:
             await asyncio.sleep(PAUSE)
             yield event({"id": "chat-1", "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]})
+            if breaks:
+                yield event({"error": {"message": "the model is overloaded", "type": "server_error"}})
+                return
         yield event({"id": "chat-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         yield "data: [DONE]\n\n"
 
