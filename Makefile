@@ -1,8 +1,8 @@
 # `make demo` and `make test` are for everybody; each does all the set-up it needs, in .venv. `make test` is for every
-# commit: it lints, checks the types and runs all tests of behaviour, on one Python. `make test-all` adds what takes longer:
-# coverage, the other Pythons, leaks, the benchmark in small, the fuzzers for seconds, and the oldest
-# dependencies that are allowed. Three more take minutes: `make bench` measures the project beside its peers, `make chaos`
-# cuts streams in every way, and `make fuzz` fuzzes what reads from a server.
+# commit: it lints, checks the types and runs all tests of behaviour, on one Python. `make test-all` adds what takes
+# longer: coverage, the other Pythons, leaks, the benchmark in small, the fuzzers for seconds, and the oldest
+# dependencies that are allowed. Three more take minutes: `make bench` measures the project beside its peers, `make
+# chaos` cuts streams in every way, and `make fuzz` fuzzes what reads from a server.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)

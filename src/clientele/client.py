@@ -52,7 +52,7 @@ _DECLARED_ELSEWHERE = {
     "raise_for_status": "a status of 400 or above raises HTTPStatusError by itself",
     "streaming_response": "client.stream and client.astream open streams",
 }
-"""Where to say what is no option."""
+"""What is not an option, and where to say it."""
 
 _BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client", "retry")
 
@@ -140,7 +140,7 @@ class APIClient:
             raise TypeError(f"the path comes first, as in @client.{method.lower()}('/events'); it is {path!r}")
         _check_names(f"{method} {path}", options, EndpointOptions.__annotations__)
         try:
-            checked = checked_options(self._options | dict(options))
+            checked = checked_options({**self._options, **options})
         except UNSENDABLE as error:
             raise named(error, f"{method} {path}") from None
 

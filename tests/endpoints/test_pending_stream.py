@@ -69,8 +69,7 @@ def test_breaking_out_of_it_closes_the_connection(serve, kind, run):
         async for item in numbers():
             assert item == 1
             break
-        with anyio.fail_after(WAIT):
-            await anyio.to_thread.run_sync(server.wait_until_closed)
+        await anyio.to_thread.run_sync(server.wait_until_closed)
 
     run(main)
 
@@ -83,8 +82,7 @@ def test_leaving_the_with_closes_the_connection(serve, kind, run):
     async def main() -> None:
         async with numbers() as items:
             assert await anext(items) == 1
-        with anyio.fail_after(WAIT):
-            await anyio.to_thread.run_sync(server.wait_until_closed)
+        await anyio.to_thread.run_sync(server.wait_until_closed)
 
     run(main)
 
@@ -102,8 +100,7 @@ def test_leaving_the_with_closes_what_a_body_has_built_on_the_stream(serve, run,
         async with doubled() as items:
             if is_begun:
                 assert await anext(items) == 2
-        with anyio.fail_after(WAIT):
-            await anyio.to_thread.run_sync(server.wait_until_closed)
+        await anyio.to_thread.run_sync(server.wait_until_closed)
         assert [item async for item in items] == []
 
     run(main)
@@ -250,7 +247,6 @@ def test_a_body_that_returns_no_iterator_cannot_be_iterated(serve, run):
         with pytest.raises(TypeError, match=r"first\(\) returned 1, which is not .*; await the call"):
             async for _ in first():
                 pass
-        with anyio.fail_after(WAIT):
-            await anyio.to_thread.run_sync(server.wait_until_closed)
+        await anyio.to_thread.run_sync(server.wait_until_closed)
 
     run(main)

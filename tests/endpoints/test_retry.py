@@ -177,7 +177,17 @@ def test_an_endpoint_wins_over_its_client(serve):
         assert len(server.requests) == number
 
 
-def test_true_stands_for_the_defaults():
+def test_true_stands_for_the_defaults(serve, monkeypatch):
+    delays: list[float] = []
+    monkeypatch.setattr("clientele.endpoints.call.time.sleep", delays.append)
+    server = serve(in_turn(BUSY))
+    with pytest.raises(api.HTTPStatusError, match="the last of 3 attempts"):
+        api.APIClient(server.url).request("GET", "/", int, retry=True)
+    assert delays[0] <= 0.5
+    assert delays[1] <= 1.0
+
+
+def test_the_defaults_of_a_retry():
     def decline(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("refused")
 

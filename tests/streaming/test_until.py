@@ -193,11 +193,7 @@ def test_a_stream_that_ended_stays_ended(side, serve):
     [
         ("[DONE]", b"data:[DONE]\n\n", []),
         ("[DONE]", b"event: end\nid: 1\ndata: [DONE]\n\n", []),
-        (
-            "[DONE]",
-            b"data: [done]\n\ndata: [DONE]\n\n",
-            ["[done]"],
-        ),
+        ("[DONE]", b"data: [done]\n\ndata: [DONE]\n\n", ["[done]"]),
         ("[DONE]", b"data: x[DONE]\n\ndata: [DONE]\ndata: \n\ndata: 5\n\n", ["x[DONE]"]),
         ("[DONE]", b": [DONE]\n\nevent: [DONE]\ndata: a\n\ndata: [DONE]\n\n", ["a"]),
         ("a\nb", b"data: a\n\ndata: a\ndata: b\n\n", ["a"]),

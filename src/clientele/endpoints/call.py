@@ -161,7 +161,7 @@ class Call:
         names = {name.lower() for name, _ in (*self.parts.headers, *client.headers.multi_items())}
         if self.plan.method not in _IDEMPOTENT_METHODS and "idempotency-key" not in names:
             return f"{self.plan.method} is not idempotent; an Idempotency-Key header would allow it"
-        if not isinstance(self.parts.content, str | bytes | None):
+        if not self.parts.can_be_sent_again:
             return f"its body, of type {type(self.parts.content).__name__}, can be sent once only"
         return None
 
@@ -174,7 +174,7 @@ class Call:
             extensions["timeout"]["read"] = plan.idle_timeout
             extensions[IS_STREAM] = True
         try:
-            if plan.reconnect and not isinstance(parts.content, str | bytes | None):
+            if plan.reconnect and not parts.can_be_sent_again:
                 cure = "but reconnect= sends it again; pass bytes or text"
                 raise TypeError(f"data is of type {type(parts.content).__name__} and can be sent once only, {cure}")
             headers = checked_headers(parts.headers) if parts.headers else None

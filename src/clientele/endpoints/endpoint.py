@@ -92,8 +92,7 @@ class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co]
     async def _open_and_read(self) -> Any:
         value: Any = await self
         if not isinstance(value, AsyncIterable):
-            for stream in self._streams:
-                await stream.aclose()
+            await self._close_streams()
             returned = f"returned {value!r:.100}, which is not an asynchronous iterator"
             raise TypeError(f"{self.__name__}() {returned}; await the call")
         self._read = aiter(value).__anext__
@@ -107,6 +106,9 @@ class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co]
     async def __aexit__(self, *exception: object) -> None:
         if isinstance(self._value, AsyncGenerator):
             await self._value.aclose()
+        await self._close_streams()
+
+    async def _close_streams(self) -> None:
         for stream in self._streams:
             await stream.aclose()
 
@@ -181,8 +183,10 @@ def declare(
             arguments["response"] = response
         try:
             value = body(**arguments)
-            if value is None or type(value) is CoroutineType:
-                signature.check_returned(value)
+            if value is None and not signature.may_return_none:
+                signature.refuse_none()
+            if type(value) is CoroutineType:
+                signature.refuse_coroutine(value)
         except BaseException:
             _close(arguments["result"])
             raise
@@ -202,8 +206,8 @@ def declare(
             arguments["response"] = response
         try:
             value = await body(**arguments)
-            if value is None:
-                signature.check_returned(value)
+            if value is None and not signature.may_return_none:
+                signature.refuse_none()
         except BaseException:
             await _aclose(arguments["result"])
             raise

@@ -65,6 +65,11 @@ class RequestParts:
     content: Content = None
     is_json: bool = False
 
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether the body is there to be sent more than once; an iterator or a file is not."""
+        return isinstance(self.content, str | bytes | None)
+
 
 class PathTemplate:
     """A path with placeholders: `/users/{user_id}?view=full`; a `ValueError` where it cannot be read as one."""

@@ -16,7 +16,7 @@ import typing
 from collections import abc
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import httpx2
 
@@ -166,8 +166,9 @@ class Signature:
         except ValueError as error:
             raise TypeError(f"{self._name}: {error}") from None
         self._function = inspect.unwrap(function)  # whose names its annotations mean, whoever has wrapped it
-        kind = _kind(function) or _kind(self._function)
-        self.is_generator, self.is_async = "generator" in kind, "async" in kind
+        body = self._function if _is_plain(function) else function  # a plain wrapper gives what is in it gives
+        self.is_generator = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
+        self.is_async = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
         self._method = method
         self._options = options
         signature = _signature(function)
@@ -180,6 +181,7 @@ class Signature:
             raise TypeError(f"{self._name}: {complaint}")
         self._plan: Plan | None = None
         self._returns: Any = Any  # what its body returns, as far as that is known
+        self.may_return_none = True
         self._scopes = _enclosing_scopes(self._function, frame)
         with contextlib.suppress(UnresolvedAnnotation):  # the first call resolves it, or says what it cannot resolve
             self.plan()
@@ -215,15 +217,16 @@ class Signature:
             raise named(error, self._name) from error.__cause__
         return plan, parts, bound.arguments
 
-    def check_returned(self, value: types.CoroutineType[Any, Any, Any] | None) -> None:
-        """Refuse a body that returns nothing where its annotation says otherwise; or a coroutine, not being async."""
-        if value is not None:
-            value.close()
-            cure = "let the wrapper that is around an async def use functools.wraps, or be async itself"
-            raise TypeError(f"{self._name} is a plain function, and returned a coroutine; {cure}")
-        if not _may_be_none(self._returns):
-            promise = f"returned None, and its annotation says {type_name(self._returns)}"
-            raise TypeError(f"{self._name} {promise}; end its body with 'return result', or annotate it as -> None")
+    def refuse_none(self) -> NoReturn:
+        """Raise for a body that returned `None` where its annotation says otherwise."""
+        promise = f"returned None, and its annotation says {type_name(self._returns)}"
+        raise TypeError(f"{self._name} {promise}; end its body with 'return result', or annotate it as -> None")
+
+    def refuse_coroutine(self, coroutine: types.CoroutineType[Any, Any, Any]) -> NoReturn:
+        """Close a coroutine that a plain function returned, and raise."""
+        coroutine.close()
+        cure = "let the wrapper that is around an async def use functools.wraps, or be async itself"
+        raise TypeError(f"{self._name} is a plain function, and returned a coroutine; {cure}")
 
     def _is_receiver(self, name: str) -> bool:
         """Whether a first parameter of this name is the object or class that a method is called on: it is not sent."""
@@ -259,6 +262,7 @@ class Signature:
             annotations |= self._annotations(["response"], namespace)
         with contextlib.suppress(UnresolvedAnnotation):
             self._returns = self._annotations(["return"], namespace).get("return", Any)
+            self.may_return_none = _may_be_none(self._returns)
         for name in INJECTED:
             if _has_marker(annotations.get(name)):
                 raise TypeError(f"{self._name}: parameter {name!r} is injected, never sent; leave its marker out")
@@ -270,7 +274,7 @@ class Signature:
         return Plan.of(self._name, self._method, self._path, parameters, result, self._options)
 
     def _annotations(self, names: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
-        """The annotations of those of these parameters that have one, forward references resolved."""
+        """The annotations of these parameters, and of the `return`, where there is one; forward references resolved."""
         annotations = {name: self._parameters[name].annotation for name in names if name in self._parameters}
         if "return" in names:
             annotations["return"] = self.as_called.return_annotation
@@ -306,14 +310,9 @@ class Signature:
         return arguments[0]
 
 
-def _kind(function: Any) -> str:
-    """What calling the function gives; `""` for a plain function."""
-    kinds = {
-        "generator": inspect.isgeneratorfunction,
-        "async generator": inspect.isasyncgenfunction,
-        "async": inspect.iscoroutinefunction,
-    }
-    return next((kind for kind, is_one in kinds.items() if is_one(function)), "")
+def _is_plain(function: Any) -> bool:
+    kinds = inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction
+    return not any(is_one(function) for is_one in kinds)
 
 
 def _may_be_none(annotation: Any) -> bool:

@@ -177,7 +177,7 @@ class ItemReader(Generic[T]):
 
     def take(self) -> Any:
         """The next item in the bytes that have been received; `NO_ITEM` where more are needed, or the stream ends."""
-        decode, terminator = self._decode_common, self._terminator
+        decode, terminator = self._decode_common, self._terminator  # with the terminator in it, the long way tells
         item: Any
         try:
             for frame in self._frames:
@@ -248,9 +248,8 @@ class ItemReader(Generic[T]):
         """What a frame gives: an item, `SKIPPED`, or the end of the stream."""
         if isinstance(frame, Comment):
             return frame if self._plan.takes_comments else SKIPPED
-        until = self._plan.until
         if isinstance(frame, EventWithoutData):
-            if callable(until) and not_awaitable("until", until(text_event(frame))):
+            if self._is_end(frame):
                 self._end("finished")
             return SKIPPED
         self._events_read += 1
@@ -258,8 +257,7 @@ class ItemReader(Generic[T]):
             broken = ValueError("the text is cut short, or does not follow a record separator")
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
         event = ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
-        is_terminator = self._terminator is not None and event.data.strip() == self._terminator
-        if is_terminator or (callable(until) and not_awaitable("until", until(text_event(event)))):
+        if self._plan.until is not None and self._is_end(event):
             self._end("finished")
             return SKIPPED
         try:
@@ -268,6 +266,13 @@ class ItemReader(Generic[T]):
             if not event.data and self._format is FORMATS["sse"] and self._plan.reads_json(event):
                 return SKIPPED  # as servers send it to set `id` and `retry`
             return self._invalid(event, error)
+
+    def _is_end(self, event: ServerSentEvent[bytes]) -> object:
+        """Whether `until` says that the event ends the stream: what is true, or false."""
+        until = self._plan.until
+        if callable(until):
+            return not_awaitable("until", until(text_event(event)))
+        return event.data.strip() == self._terminator
 
     def _invalid(self, event: ServerSentEvent[bytes], error: pydantic.ValidationError) -> Any:
         exception = StreamDecodeError(

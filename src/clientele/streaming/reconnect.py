@@ -290,7 +290,7 @@ class Retrying:
         is_late = policy.deadline is not None and now + delay > self._began + policy.deadline
         if is_passing and obstacle is not None:
             error.add_note(f"This call was not tried again: {obstacle}.")
-        if is_passing and obstacle is None and self.attempts < policy.attempts and not is_late:
+        elif is_passing and self.attempts < policy.attempts and not is_late:
             return delay
         error.came_after(self.attempts)
         raise error

@@ -109,7 +109,7 @@ class EventStreamParser:
     (comments, unknown fields) does not count, but no line of it may be longer either.
     """
 
-    gives_events_without_data = False
+    gives_events_without_data = False  # which only a function that looks for the end of the stream needs
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
         self._max_event_size = max_event_size
@@ -200,11 +200,10 @@ class EventStreamParser:
         if self._id is not None:
             self.last_event_id = self._id
         event = None
+        name = _text(self._event) or "message"
         if self._data is not None:
-            name = _text(self._event) or "message"
             event = ServerSentEvent(bytes(self._data), name, self.last_event_id, self._event_retry)
         elif self.gives_events_without_data and self._event_size:
-            name = _text(self._event) or "message"
             event = EventWithoutData(b"", name, self.last_event_id, self._event_retry)
         self._data = self._event_retry = None
         self._event = b""
