@@ -31,6 +31,7 @@ EXAMPLES = [
     "wikimedia_style.py",
     "ollama_style.py",
     "kubernetes_style.py",
+    "gemini_style.py",
     "mcp_style.py",
     "json_sequence.py",
     "text_lines.py",

@@ -130,6 +130,22 @@ async def watch_pods(namespace: str) -> fastapi.responses.Response:
     return fastapi.responses.StreamingResponse(lines(), media_type="application/json")
 
 
+@app.post("/v1beta/models/{model}:streamGenerateContent")
+async def stream_generate_content(model: str) -> fastapi.responses.Response:
+    """An answer as Gemini's REST API sends it: one JSON array, element by element."""
+
+    async def elements() -> collections.abc.AsyncIterator[str]:
+        separator = "["
+        for word in ANSWER:
+            await asyncio.sleep(PAUSE)
+            answer = {"candidates": [{"content": {"parts": [{"text": word}]}}], "modelVersion": model}
+            yield separator + json.dumps(answer, indent=2)
+            separator = "\n,\r\n"
+        yield "\n]\n"
+
+    return fastapi.responses.StreamingResponse(elements(), media_type="application/json")
+
+
 @app.get("/readings")
 async def readings() -> fastapi.responses.Response:
     """A JSON text sequence, one text of which was broken off."""

@@ -12,6 +12,7 @@ from clientele.streaming.sse import (
     EventStreamParser,
     OversizedEvent,
     ServerSentEvent,
+    UnfinishedEvent,
     text_event,
 )
 from fuzz.cutting import parts_of
@@ -50,7 +51,7 @@ def _read(pieces: Iterable[bytes], max_event_size: int) -> tuple[Interpretation,
     except OversizedEvent:
         # What the fields of the oversized event have set is nobody's; the stream is over.
         return Interpretation(frames, "", None), True
-    assert not list(parser.end())
+    assert all(isinstance(frame, UnfinishedEvent) for frame in parser.end())
     return Interpretation(frames, parser.last_event_id, parser.retry), False
 
 

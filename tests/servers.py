@@ -169,6 +169,22 @@ async def read_request(reader: asyncio.StreamReader) -> Received | None:
     return received
 
 
+def in_turn(*answers: Handler | bytes | None) -> Handler:
+    """Answer one request after another; `None` closes the connection instead. The last answer is repeated."""
+    left = list(answers)
+
+    async def handle(connection: Connection) -> None:
+        each = left.pop(0) if len(left) > 1 else left[0]
+        if each is None:
+            connection.close()
+        elif isinstance(each, bytes):
+            await connection.send(each)
+        else:
+            await each(connection)
+
+    return handle
+
+
 @contextlib.contextmanager
 def raw_server(handler: Handler | bytes) -> Iterator[RawServer]:
     """Run a server that answers with a handler, or always with the same bytes."""

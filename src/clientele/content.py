@@ -39,12 +39,19 @@ def text_content(response: httpx2.Response) -> str:
     return response.content.decode(text_encoding(response), "replace")
 
 
-def json_content(response: httpx2.Response) -> bytes | str:
-    """The content, as text only where it says that it is not in UTF-8 (RFC 8259, section 8.1)."""
+def json_encoding(response: httpx2.Response) -> str:
+    """The same for JSON, which is in UTF-8 unless its content type says otherwise (RFC 8259, section 8.1)."""
     names_charset = "charset" in response.headers.get("Content-Type", "").lower()  # looked up faster than parsed
     if names_charset and (response.charset_encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
-        return text_content(response)
-    return response.content.removeprefix(codecs.BOM_UTF8)
+        return text_encoding(response)
+    return "utf-8"
+
+
+def json_content(response: httpx2.Response) -> bytes:
+    """The content in UTF-8; what cannot be decoded is replaced where it is in another encoding."""
+    encoding = json_encoding(response)
+    content = response.content if encoding == "utf-8" else response.content.decode(encoding, "replace").encode()
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 @dataclass(frozen=True, slots=True)

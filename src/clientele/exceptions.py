@@ -6,6 +6,7 @@ in logs, so they never show credentials (`redaction.py`) and never quote headers
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -207,6 +208,9 @@ class StreamDecodeError(_AnsweredError, StreamError):
 class UnexpectedContentType(_AnsweredError, StreamError):
     """A stream was declared and something else came, or the other way round; `cure` says what to do.
 
+    Where a stream was declared, the body has been read: what came of it within the read timeout, at most its first MiB.
+    So `error.response.json()` works.
+
     Attributes:
         content_type: The response's `Content-Type`, `""` where it has none.
     """
@@ -215,6 +219,8 @@ class UnexpectedContentType(_AnsweredError, StreamError):
         self.content_type: str = response.headers.get("Content-Type", "")
         found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
         message = f"the answer (status {response.status_code}) has {found}, {cure}"
+        with contextlib.suppress(httpx2.ResponseNotRead):
+            message += f": {body}" if (body := _body_excerpt(response)) else ""
         super().__init__(message, request=response.request, response=response)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +18,10 @@ from .exceptions import type_name
 
 T = TypeVar("T")
 Decode = Callable[[bytes], Any]
+
+_ESCAPE_IN_JSON = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)  # the group is half of a pair of surrogates
 
 
 def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
@@ -157,19 +163,73 @@ def _fields(annotation: Any) -> Iterable[str] | None:
 
 
 def json_decoder(annotation: Any) -> Decode:
-    """JSON in bytes, parsed and validated in one step; undecodable bytes are replaced where that failed."""
-    validate_json = type_adapter(annotation).validate_json
+    """JSON in bytes, parsed and validated in one step; what is no text in it is replaced where that failed."""
+    adapter = type_adapter(annotation)
+    validate_json = _exact_decoder(adapter) if has_decimals(adapter) else adapter.validate_json
 
     def decode(data: bytes) -> Any:
         try:
             return validate_json(data)
         except pydantic.ValidationError:
-            text = data.decode("utf-8", "replace")
-            if "\ufffd" not in text:
+            text = _well_formed(data)
+            if text == data:
                 raise
         return validate_json(text)
 
     return decode
+
+
+def _well_formed(data: bytes) -> bytes:
+    """JSON with U+FFFD in place of undecodable bytes, and of escaped halves of surrogate pairs."""
+    text = data.decode("utf-8", "replace").encode()
+    return _ESCAPE_IN_JSON.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], text)
+
+
+def has_decimals(adapter: pydantic.TypeAdapter[Any]) -> bool:
+    """Whether some of its values are `Decimal`, for which Pydantic's parser of JSON keeps too few digits."""
+    return any(schema.get("type") == "decimal" for schema in core_schemas(adapter))
+
+
+class _Number(float):
+    """A number that is not whole, out of a JSON text; `Decimal` is made of its digits, any other type of its value."""
+
+    digits: str
+
+    def __new__(cls, digits: str) -> _Number:
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+def _exact_decoder(adapter: pydantic.TypeAdapter[Any]) -> Decode:
+    def decode(data: bytes) -> Any:
+        try:
+            return adapter.validate_python(json.loads(data, parse_float=_Number))
+        except (
+            ValueError,
+            RecursionError,
+        ):  # it takes more out of JSON (dates where it is strict), or says what is wrong
+            return adapter.validate_json(data)
+
+    return decode
+
+
+def core_schemas(adapter: pydantic.TypeAdapter[Any]) -> Iterator[dict[str, Any]]:
+    """All parts of the adapter's schema; none where it waits for the definition of a class."""
+    try:
+        rest: list[Any] = [adapter.core_schema]
+        while rest:
+            part = rest.pop()
+            if isinstance(part, dict):
+                yield part
+                rest += [each for name, each in part.items() if name != "metadata"]
+            elif isinstance(part, list | tuple):
+                rest += part
+    except pydantic.PydanticUserError:
+        return
 
 
 def data_decoder(annotation: Any) -> Decode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from decimal import Decimal
 from typing import Annotated, Any, NewType
 
 import httpx2
@@ -78,10 +79,15 @@ def test_json_is_read_in_the_encoding_that_it_is_in(side, serve, body, content_t
     assert side.call(client, dict) == {"a": "ü"}
 
 
-def test_json_of_undecodable_bytes_is_a_mismatch(side, serve):
-    client = api.APIClient(base_url=serve(answer(b'{"a": "\xfc"}')).url)
-    with pytest.raises(api.ResponseValidationError):
-        side.call(client, dict)
+@pytest.mark.parametrize("body", [b'{"a": "\xfc\\\\ud83d"}', rb'{"a": "\ud83d\\ud83d"}', rb'{"a": "\uDE00\\ud83d"}'])
+def test_what_is_no_text_is_replaced_in_json(side, serve, body):
+    client = api.APIClient(base_url=serve(answer(body)).url)
+    assert side.call(client, dict) == {"a": "\ufffd\\ud83d"}
+
+
+def test_decimals_keep_their_digits(side, serve):
+    client = api.APIClient(base_url=serve(answer(b'{"a": 1.10, "b": 0.12345678901234567890123}')).url)
+    assert side.call(client, dict[str, Decimal]) == {"a": Decimal("1.10"), "b": Decimal("0.12345678901234567890123")}
 
 
 def test_an_event_stream_that_was_not_declared_is_refused_unread(side, serve):

@@ -10,27 +10,13 @@ from typing import Annotated, Any
 import anyio
 import httpx2
 import pytest
-from tests.servers import END, WAIT, Connection, Handler, answer, events
+from tests.servers import END, WAIT, Connection, answer, events, in_turn
 from tests.sides import RUNNERS
 
 from clientele import api
 
 AT_ONCE = api.Retry(initial_delay=0)
 BUSY = answer(b"busy", status="503 Service Unavailable", content_type="text/plain")
-
-
-def in_turn(*answers: bytes | None) -> Handler:
-    """Answer one request after another; `None` closes the connection instead. The last answer is repeated."""
-    left = list(answers)
-
-    async def handle(connection: Connection) -> None:
-        each = left.pop(0) if len(left) > 1 else left[0]
-        if each is None:
-            connection.close()
-        else:
-            await connection.send(each)
-
-    return handle
 
 
 def methods(server) -> list[str]:

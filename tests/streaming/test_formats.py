@@ -66,14 +66,17 @@ def response(content_type: str | None) -> httpx2.Response:
     return httpx2.Response(200, headers={} if content_type is None else {"Content-Type": content_type})
 
 
-def read_mocked(item_type: Any, content_type: str, body: bytes, **settings: Any) -> Reading:
+def read_mocked(
+    item_type: Any, content_type: str, body: bytes, *, stream_format: Any = None, **settings: Any
+) -> Reading:
     """Read a stream that comes over no wire."""
     transport = httpx2.MockTransport(
         lambda request: httpx2.Response(
             200, headers=[(b"Content-Type", content_type.encode("latin-1"))], stream=httpx2.ByteStream(body)
         )
     )
-    return Side("sync").read(api.APIClient("http://test", transport=transport, **settings), item_type)
+    client = api.APIClient("http://test", transport=transport, **settings)
+    return Side("sync").read(client, item_type, stream_format=stream_format)
 
 
 def read_each(
@@ -387,7 +390,7 @@ def test_bytes_are_no_events(item_type, options):
 
 
 def test_what_is_no_format_is_refused_with_those_that_are():
-    with pytest.raises(ValueError, match="stream_format is 'xml'; it is one of 'sse', 'jsonl', 'json-seq', 'lines', "):
+    with pytest.raises(ValueError, match="stream_format is 'xml'; it is one of 'sse', 'jsonl', 'json-seq', 'json', "):
         client.get("/", streaming_response=True, stream_format="xml")
 
 
@@ -398,26 +401,25 @@ def test_a_format_without_a_stream_is_refused():
 
 @pytest.mark.parametrize("content_type", ["application/x-ndjson", "application/json-seq", "text/plain"])
 @pytest.mark.parametrize(
-    ("item_type", "options", "name"),
+    ("item_type", "options", "name", "cure"),
     [
-        (api.ServerSentEvent[Token], {}, "ServerSentEvent[Token]"),
-        (Token | api.Comment, {}, "Comment"),
-        (Token, {"event_map": {"token": Token}}, "Token"),
+        (api.ServerSentEvent[Token], {}, "ServerSentEvent[Token]", "declare the type of its data alone"),
+        (Token | api.Comment, {}, "Token | Comment", "declare the type of its data alone"),
+        (Token, {"event_map": {"token": Token}}, "names of events", "leave event_map= out"),
     ],
 )
-def test_a_stream_that_has_no_such_items_raises_at_the_call(side, serve, content_type, item_type, options, name):
+def test_a_stream_that_has_no_such_items_raises_at_the_call(side, serve, content_type, item_type, options, name, cure):
     async def send_without_end(connection: Connection) -> None:
         await connection.send(head(content_type) + chunk(b"1\n"))
         await connection.until_client_closes()
 
     server = serve(send_without_end)
-    reading = side.read(client_of(server), item_type, **options)
+    reading = side.read(client_of(server), item_type, timeout=0.2, **options)
     assert isinstance(reading.error, api.UnexpectedContentType)
     assert reading.stream is None
     assert reading.error.content_type == content_type
-    assert f"has content type '{content_type}', which has no" in str(reading.error)
-    assert name in str(reading.error)
-    assert str(reading.error).endswith("that comes in text/event-stream only")
+    assert f"has content type '{content_type}', which has no {name}" in str(reading.error)
+    assert str(reading.error).endswith(f"{cure}, or read it as an event stream with stream_format='sse': 1")
     server.wait_until_closed()
 
 
@@ -787,7 +789,7 @@ def test_a_default_encoding_that_needs_the_whole_body_leaves_utf_8(parameters):
     assert (reading.items, reading.error) == (["größe"], None)
 
 
-@pytest.mark.parametrize("name", ["sse", "jsonl", "json-seq"])
+@pytest.mark.parametrize("name", ["sse", "json-seq"])
 @pytest.mark.parametrize("charset", ["latin-1", "utf-16", "bogus"])
 def test_every_other_text_is_utf_8_whatever_charset_it_names(name, charset):
     body = BODIES[name].replace(b'"a"', '"größe"'.encode())
@@ -928,3 +930,74 @@ def test_what_stands_at_the_end_needs_no_line_end(side, serve, content_type, bod
     server = serve(head(content_type) + chunk(body) + END)
     reading = side.read(client_of(server), int)
     assert (reading.items, reading.error) == (items, None)
+
+
+# Servers that do not know better call an event stream lines of text.
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    "body", [b"data: 1\n\n", b"event: a\n", b"id: 1", b"retry: 5\n", b": hello\n", b"\xef\xbb\xbfdata:1\n"]
+)
+def test_an_event_stream_by_another_name_is_refused_with_the_cure(side, serve, content_type, body):
+    server = serve(answer(body, content_type=content_type))
+    reading = side.read(client_of(server), str)
+    assert (reading.items, type(reading.error)) == ([], api.UnexpectedContentType)
+    assert "it begins as an event stream; pass stream_format='sse' to read it as one" in str(reading.error)
+    assert reading.error.response.content == body
+    assert side.read(client_of(server), str, stream_format="sse").error is None
+    assert side.read(client_of(server), str, stream_format="lines").items != []
+
+
+def test_it_is_told_from_lines_in_any_cutting(serve):
+    async def in_pieces(connection: Connection) -> None:
+        await in_bytes(connection, head("text/plain"), b"data: 1\n\n")
+
+    reading = Side("sync").read(client_of(serve(in_pieces)), str)
+    assert (reading.items, type(reading.error)) == ([], api.UnexpectedContentType)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"d", b"dat", b"data", b"database: 1\n", b" data: 1\n", b"\ndata: 1\n", b"\xef\xbb"]
+)
+def test_other_lines_are_lines(serve, body):
+    async def in_pieces(connection: Connection) -> None:
+        await in_bytes(connection, head("text/plain"), body)
+
+    reading = Side("sync").read(client_of(serve(in_pieces)), str)
+    assert (reading.items, reading.error) == ([*body.decode("utf-8", "replace").splitlines()], None)
+
+
+def test_lines_that_were_asked_for_are_lines(serve):
+    server = serve(answer(b"data: 1\n", content_type="text/plain"))
+    client = api.APIClient(base_url=server.url, headers={"Accept": "text/plain"})
+    assert Side("sync").read(client, str).items == ["data: 1"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", "application/octet-stream"])
+def test_an_event_stream_by_a_name_of_no_format_is_recognised(serve, content_type):
+    server = serve(answer(b"data: 1\n\n", content_type=content_type))
+    reading = Side("sync").read(client_of(server), int)
+    assert "it begins as an event stream; pass stream_format='sse' to read it as one: " in str(reading.error)
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json"])
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "utf-16-be", "utf-32"])
+def test_json_lines_are_read_in_the_encoding_that_they_name(name, charset):
+    body = '{"text": "größe"}\n{"text": "b"}\n'.encode(charset)
+    reading = read_mocked(Token, f"application/x-ndjson; charset={charset}", body, stream_format=name)
+    assert (reading.items, reading.error) == ([Token(text="größe"), Token(text="b")], None)
+
+
+@pytest.mark.parametrize("default", ["latin-1", lambda content: "latin-1"])
+def test_the_default_encoding_is_that_of_text_and_not_of_json(default):
+    reading = read_mocked(Token, "application/x-ndjson", '{"text": "größe"}'.encode(), default_encoding=default)
+    assert (reading.items, reading.error) == ([Token(text="größe")], None)
+
+
+@pytest.mark.parametrize("name", ["sse", "jsonl", "json-seq", "json"])
+def test_half_a_surrogate_pair_is_replaced(name):
+    text = rb'{"text": "\ud83d \ude00 \ud83d\ude00 \\ud83d"}'
+    body = {"sse": b"data: %s\n\n", "json-seq": b"\x1e%s\n"}.get(name, b"%s\n") % text
+    reading = read_mocked(Token, MEDIA_TYPES.get(name, ["application/json"])[0], body, stream_format=name)
+    assert (reading.items, reading.error) == ([Token(text="\ufffd \ufffd 😀 \\ud83d")], None)

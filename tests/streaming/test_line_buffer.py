@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from clientele.streaming.json_texts import JSONDocumentParser, JSONSequenceParser, JSONValuesParser
 from clientele.streaming.line_buffer import LineBuffer
-from clientele.streaming.lines import JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
+from clientele.streaming.lines import JSONLinesParser, LineParser
 from clientele.streaming.sse import EventStreamParser
 
 BOM = b"\xef\xbb\xbf"
@@ -68,7 +69,7 @@ def test_a_carriage_return_is_part_of_a_line_unless_it_ends_it():
 
 @pytest.mark.parametrize(
     "make_parser",
-    [EventStreamParser, LineParser, JSONLinesParser, JSONDocumentParser, JSONSequenceParser],
+    [EventStreamParser, LineParser, JSONLinesParser, JSONDocumentParser, JSONSequenceParser, JSONValuesParser],
 )
 @pytest.mark.parametrize("piece", [b"xy", b"data: xy\n"], ids=["small pieces", "short lines"])
 def test_what_is_unfinished_takes_no_more_room_than_its_size(make_parser, piece):

@@ -16,14 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clientele.streaming.lines import (
-    BrokenText,
-    ChunkParser,
-    JSONDocumentParser,
-    JSONLinesParser,
-    JSONSequenceParser,
-    LineParser,
-)
+from clientele.streaming.json_texts import JSONDocumentParser, JSONSequenceParser
+from clientele.streaming.lines import BrokenText, ChunkParser, JSONLinesParser, LineParser
 from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, OversizedEvent
 
 BOM = b"\xef\xbb\xbf"

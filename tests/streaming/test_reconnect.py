@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests import servers
 from tests.listeners import tls_server, trusting
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, answer, chunk, events
 from tests.sides import RUNNERS
@@ -28,16 +29,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 def in_turn(*answers: Handler | bytes) -> Handler:
     """Answer one request after another, and say 204 when there is nothing left."""
-    left = list(answers)
-
-    async def handle(connection: Connection) -> None:
-        each = left.pop(0) if left else NO_CONTENT
-        if isinstance(each, bytes):
-            await connection.send(each)
-        else:
-            await each(connection)
-
-    return handle
+    return servers.in_turn(*answers, NO_CONTENT)
 
 
 def numbered(*numbers: int) -> bytes:

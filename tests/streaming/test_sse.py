@@ -15,7 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.streaming.event_stream_reference import Interpretation, interpret
 
-from clientele.streaming.sse import DEFAULT_MAX_EVENT_SIZE, Comment, EventStreamParser, OversizedEvent, ServerSentEvent
+from clientele.streaming.sse import (
+    DEFAULT_MAX_EVENT_SIZE,
+    Comment,
+    EventStreamParser,
+    OversizedEvent,
+    ServerSentEvent,
+    UnfinishedEvent,
+)
 
 BOM = b"\xef\xbb\xbf"
 
@@ -29,7 +36,7 @@ def parse_all(chunks: Iterable[bytes]) -> Interpretation:
     """The events and comments, and what the parser says of the stream after them."""
     parser = EventStreamParser()
     frames = [with_text(frame, parser) for chunk in chunks for frame in parser.receive(chunk)]
-    frames.extend(parser.end())
+    assert all(isinstance(frame, UnfinishedEvent) for frame in parser.end())
     return Interpretation(frames, parser.last_event_id, parser.retry)
 
 
@@ -594,6 +601,31 @@ def test_an_unfinished_event_at_the_end_is_dropped(end):
 
     assert parse_all([b"id: 7\ndata: a\n\n" + end]) == expected
     assert parse_all([b"id: 7\ndata: a\n\n", end]) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "event", "beginning"),
+    [
+        (b"data: b", ServerSentEvent(b"b", id="7"), "data: b"),
+        (b"data: b\ndata: c\n", ServerSentEvent(b"b\nc", id="7"), "data: b\nc"),
+        (b"data: b\r", ServerSentEvent(b"b", id="7"), "data: b"),
+        (b"event: done", ServerSentEvent(b"", "done", id="7"), "event: done, data: "),
+        (b"event: done\nid: 8\ndata: b\n:", ServerSentEvent(b"b", "done", id="8"), "event: done, data: b"),
+        (b"dat", ServerSentEvent(b"", id="7"), "dat"),
+    ],
+)
+def test_what_was_unfinished_at_the_end_is_told(end, event, beginning):
+    parser = EventStreamParser()
+    assert list(parser.receive(b"id: 7\ndata: a\n\n" + end)) == [ServerSentEvent(b"a", id="7")]
+    assert list(parser.end()) == [UnfinishedEvent(event, beginning)]
+    assert parser.last_event_id == "7"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b": a comment", b": a comment\n", b"unknown: x\n"])
+def test_where_no_event_has_begun_none_is_unfinished(end):
+    parser = EventStreamParser()
+    assert len([*parser.receive(b"data: a\n\n" + end)]) == 1 + (end == b": a comment\n")
+    assert list(parser.end()) == []
 
 
 # The standard's own examples.

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import httpx2
 import pydantic
 import pytest
-from tests.servers import END, EVENT_STREAM, Connection, Handler, answer, chunk, events
+from tests.servers import END, EVENT_STREAM, Connection, Handler, answer, chunk, events, in_turn
 from tests.sides import RUNNERS
 
 from clientele import api
@@ -259,13 +259,53 @@ def test_a_wrong_content_type_raises_at_the_call(side, serve, content_type):
         await connection.until_client_closes()
 
     server = serve(send_and_wait)
-    reading = side.read(client_of(server), str)
+    reading = side.read(api.APIClient(base_url=server.url, timeout=0.2), str)
     assert isinstance(reading.error, api.UnexpectedContentType)
     assert reading.stream is None
     assert reading.error.content_type == content_type
     assert content_type in str(reading.error)
     assert "without streaming_response=True" in str(reading.error)
     server.wait_until_closed()
+
+
+def test_what_came_in_place_of_a_stream_says_why(side, serve):
+    server = serve(answer(b'{"error": {"message": "quota exceeded"}}'))
+    reading = side.read(client_of(server), dict)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert str(reading.error).endswith(': {"error": {"message": "quota exceeded"}}')
+    assert reading.error.response.json() == {"error": {"message": "quota exceeded"}}
+
+
+def test_what_comes_in_place_of_a_stream_is_read_up_to_a_mebibyte(side, serve):
+    server = serve(answer(b" " * (1024 * 1024 + 1)))
+    reading = side.read(client_of(server), dict)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert len(reading.error.response.content) == 1024 * 1024
+
+
+def test_a_stream_that_reconnects_says_what_came_in_its_place(side, serve):
+    page = answer(b"<h1>log in</h1>", content_type="text/html")
+    server = serve(in_turn(EVENT_STREAM + chunk(b"id: 7\ndata: 1\n\n") + END, page))
+    reading = side.read(client_of(server), int, reconnect=api.Reconnect(initial_delay=0))
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert str(reading.error).endswith(": <h1>log in</h1>")
+    assert (reading.error.response.text, reading.error.last_event_id) == ("<h1>log in</h1>", "7")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("302 Found", "it is a redirect without a Location to follow"),
+        ("308 Permanent Redirect", "it is a redirect without a Location to follow"),
+        ("304 Not Modified", "nothing has changed; leave If-None-Match and the like out"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_called_so(side, serve, status, words):
+    server = serve(answer(b"", status=status, content_type="text/event-stream"))
+    reading = side.read(client_of(server), str)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert words in str(reading.error)
 
 
 def test_a_missing_content_type_raises_at_the_call(side, serve):

@@ -392,13 +392,71 @@ def test_a_last_line_without_its_end_may_be_the_terminator(side, serve, content_
     assert (reading.items, reading.error) == ([], None)
 
 
-def test_an_unfinished_event_is_no_terminator(side, serve):
-    """The standard drops an event that no blank line ends."""
-    server = serve(EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid: 2\ndata: [DONE]\n") + END)
+@pytest.mark.parametrize("until", ["[DONE]", lambda event: event.id == "2"])
+@pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE] \n", b"data:[DONE]\r\n"])
+def test_a_body_may_end_behind_the_terminator_without_the_blank_line(side, serve, until, end, caplog):
+    server = serve(EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid: 2\n" + end) + END)
+    reading = side.read(client_of(server), int, until=until)
+    assert (reading.items, reading.error) == ([1], None)
+    assert reading.stream.last_event_id == "1"
+    assert [record for record in caplog.records if record.name == "clientele"] == []
+
+
+def test_a_cut_behind_the_terminator_may_have_cut_more_of_it(side, serve):
+    async def end_with_the_connection(connection: Connection) -> None:
+        await connection.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\ndata: [DONE]")
+        connection.close()
+
+    server = serve(end_with_the_connection)
     reading = side.read(client_of(server), int, until="[DONE]")
     assert reading.items == [1]
     assert isinstance(reading.error, api.StreamInterrupted)
-    assert reading.error.last_event_id == "1"
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"), [(b"data: 2\n", "data: 2"), (b"event: x", "event: x, data: "), (b"da", "da")]
+)
+def test_an_unfinished_event_at_the_end_is_dropped_with_a_warning(serve, side, caplog, end, shown):
+    server = serve(EVENT_STREAM + chunk(b"data: 1\n\n" + end) + END)
+    reading = side.read(client_of(server), int)
+    assert (reading.items, reading.error) == ([1], None)
+    (record,) = [record for record in caplog.records if record.name == "clientele"]
+    assert record.levelname == "WARNING"
+    expected = f"GET {server.url}/: the stream ended within an event, which is dropped: {shown.strip()}"
+    assert record.getMessage() == expected
+
+
+@pytest.mark.parametrize("body", [b"data: 1\n\ndata: 2\n\ndata: 3\n\n", b"data: 1\n\ndata: 2"])
+@pytest.mark.parametrize("until", ["2", lambda event: event.data == "2"])
+def test_the_event_that_ends_a_stream_can_be_its_last_item(side, serve, body, until):
+    server = serve(EVENT_STREAM + chunk(body) + END)
+    reading = side.read(client_of(server), int, until=until, include_end=True)
+    assert (reading.items, reading.error) == ([1, 2], None)
+
+
+def test_the_end_is_an_item_in_any_format_and_counts_as_one(side, serve):
+    server = serve(answer(b'{"n": 1}\n{"n": 2}\n{"n": 3}\n', content_type="application/x-ndjson"))
+    reading = side.read(client_of(server), dict, until='{"n": 2}', include_end=True)
+    assert (reading.items, reading.error) == ([{"n": 1}, {"n": 2}], None)
+    assert "2 items so far, closed" in repr(reading.stream)
+
+
+def test_an_end_that_is_no_item_raises_as_any_other_event_does(side, serve):
+    server = serve(EVENT_STREAM + chunk(b"data: 1\n\ndata: [DONE]\n\n") + END)
+    reading = side.read(client_of(server), int, until="[DONE]", include_end=True)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.StreamDecodeError)
+
+
+def test_a_block_without_data_is_never_an_item(side, serve):
+    server = serve(EVENT_STREAM + chunk(b"data: 1\n\nevent: complete\n\ndata: 2\n\n") + END)
+    reading = side.read(client_of(server), int, until=lambda event: event.event == "complete", include_end=True)
+    assert (reading.items, reading.error) == ([1], None)
+
+
+def test_include_end_needs_an_end():
+    with pytest.raises(TypeError, match="include_end is about the event that until= stops at; pass until=, too"):
+        api.APIClient("http://test").get("/", streaming_response=True, include_end=True)
 
 
 async def break_off(connection: Connection) -> None:

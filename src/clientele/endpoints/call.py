@@ -19,17 +19,18 @@ from ..exceptions import IS_STREAM, APIException, StreamInterrupted, TransportEr
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
 from ..streaming.body import AsyncBody, Body
-from ..streaming.items import ItemReader
+from ..streaming.items import ItemReader, NoSuchStream
 from ..streaming.reconnect import Resumption, Retry, Retrying
 from ..streaming.stream import AsyncStream, Stream
 from ..wire.connections import Interrupt
 from ..wire.response import WireResponse
 from ..wire.transport import INTERRUPT
 from .request import UNSENDABLE, RequestParts, named
-from .response import StreamResult, aread_error, read_error
+from .response import StreamResult
 from .signature import Plan
 
 R = TypeVar("R")
+_DEFAULT_READ_TIMEOUT = 5.0  # httpx2's, in seconds
 _IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _UNDECLARED_STREAM = (
     "which is a stream; declare the endpoint with streaming_response=True, "
@@ -104,9 +105,10 @@ class Call:
             opened: httpx2.Response | Body = response
             try:
                 opened = body = Body(response, self.clients)
-                if response.status_code < 400:
-                    return body, ItemReader(response, result.items, before)
-                response = read_error(body, (self.plan.timeout or client.timeout).read)
+                with contextlib.suppress(NoSuchStream):
+                    if response.status_code < 400:
+                        return body, ItemReader(response, result.items, before)
+                response = body.read_response(self._read_timeout(client, response))
             except BaseException:
                 opened.close()
                 raise
@@ -124,15 +126,21 @@ class Call:
             opened: httpx2.Response | AsyncBody = response
             try:
                 opened = body = AsyncBody(response, self.clients)
-                if response.status_code < 400:
-                    return body, ItemReader(response, result.items, before)
-                response = await aread_error(body, (self.plan.timeout or client.timeout).read)
+                with contextlib.suppress(NoSuchStream):
+                    if response.status_code < 400:
+                        return body, ItemReader(response, result.items, before)
+                response = await body.read_response(self._read_timeout(client, response))
             except BaseException:
                 await opened.aclose()
                 raise
         except httpx2.RequestError as error:
             raise _failure(error, request) from error
         raise result.error(response)
+
+    def _read_timeout(self, client: httpx2.Client | httpx2.AsyncClient, response: httpx2.Response) -> float | None:
+        """How long what came in place of a stream is read, in seconds. It may be a stream after all, without an end."""
+        timeout = (self.plan.timeout or client.timeout).read
+        return _DEFAULT_READ_TIMEOUT if timeout is None and response.status_code < 400 else timeout
 
     def _retry(self, attempt: Callable[[], R]) -> R:
         """Attempt it until it succeeds, or the last attempt has failed."""

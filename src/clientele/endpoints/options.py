@@ -45,10 +45,11 @@ class StreamOptions(AnswerOptions, total=False):
     Attributes:
         idle_timeout: After how many seconds without a byte the stream counts as interrupted. Default `None`: never.
         max_event_size: The largest event taken, in bytes. Default 16 MiB.
-        stream_format: The format: `"sse"`, `"jsonl"`, `"json-seq"`, `"lines"` or `"bytes"`; it is asked for, and what
-            comes is read so, whatever its content type. Default: the content type says it.
+        stream_format: The format: `"sse"`, `"jsonl"`, `"json-seq"`, `"json"`, `"lines"` or `"bytes"`. It is asked for,
+            and what comes is read so, whatever its content type. Default: the content type says it.
         until: What ends the stream: the data of an event, or a function that is given each event and says whether it
             does. That event is not yielded; a stream that ends without it was interrupted. Default: it ends by itself.
+        include_end: Whether the event that `until` stops at is an item, the last one. Default `False`.
         event_map: How the events of each name are handled: a type for their data, `None` to skip them, an exception
             class to raise one made of the event; `"*"` stands for all other names, which are skipped otherwise.
         on_invalid: How an event is handled that is not of its type: `"raise"`, the default; `"skip"`, with a warning
@@ -62,6 +63,7 @@ class StreamOptions(AnswerOptions, total=False):
     max_event_size: int
     stream_format: FormatName
     until: Until
+    include_end: bool
     event_map: Mapping[str, Any]
     on_invalid: OnInvalid
     reconnect: bool | Reconnect
@@ -119,6 +121,8 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("response_map", "event_map"):
         if options["response_parser"] is not None and options[name] is not None:
             raise TypeError(f"response_parser does not go with {name}; leave one out")
+    if options["include_end"] and options["until"] is None:
+        raise TypeError("include_end is about the event that until= stops at; pass until=, too")
     for name, (default, check) in OPTIONS.items():
         if options[name] is not default:
             check(name, options[name])
@@ -174,6 +178,7 @@ OPTIONS: dict[str, tuple[Any, Check]] = {
         None,
         _function_or("the data of an event, or a function of an event", lambda value: isinstance(value, str)),
     ),
+    "include_end": (False, _instance(bool, "True or False")),
     "event_map": (None, lambda name, value: None),  # `EventMap` checks it
     "on_invalid": (
         "raise",

@@ -12,10 +12,7 @@ An empty body is `None` for every type that has `None` among its members. For a 
 
 from __future__ import annotations
 
-import contextlib
-import math
 import operator
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,14 +21,20 @@ import httpx2
 import pydantic
 
 from ..content import json_content, text_content
-from ..exceptions import HTTPStatusError, ResponseValidationError, type_name
-from ..streaming.body import AsyncBody, Body
+from ..exceptions import HTTPStatusError, ResponseValidationError, UnexpectedContentType, type_name
 from ..streaming.formats import FORMATS, format_of
 from ..streaming.items import ItemPlan
-from ..validation import accepts_none, base_type, covers, parser_decoder, type_adapter, union_members, without
-from ..wire.response import copy_of
+from ..validation import (
+    accepts_none,
+    base_type,
+    covers,
+    json_decoder,
+    parser_decoder,
+    type_adapter,
+    union_members,
+    without,
+)
 
-MAX_ERROR_BODY_SIZE = 1024 * 1024  # of an error that came where a stream was expected, in bytes
 _NOT_JSON = (str, bytes, httpx2.Response)
 
 DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]  # raises `ResponseValidationError`
@@ -67,8 +70,10 @@ class StreamResult:
     items: ItemPlan
     by_status: Mapping[int, DecodeResponse]
 
-    def error(self, response: httpx2.Response) -> HTTPStatusError:
-        """The exception for an error that came in place of a stream, and that has been read."""
+    def error(self, response: httpx2.Response) -> HTTPStatusError | UnexpectedContentType:
+        """The exception for what came in place of a stream, and has been read."""
+        if response.status_code < 400:
+            return self.items.refusal(response)
         error = HTTPStatusError(response)
         try:
             if decode := self.by_status.get(response.status_code):
@@ -122,48 +127,11 @@ def _content_decoder(annotation: Any) -> DecodeResponse:
         read: DecodeResponse = text_content if base is str else operator.attrgetter("content")
         validate = str if unparsed is str else type_adapter(unparsed).validate_python
         return lambda response: validate(read(response))
-    validate_json = type_adapter(annotation).validate_json
-    return lambda response: validate_json(json_content(response))
+    decode = json_decoder(annotation)
+    return lambda response: decode(json_content(response))
 
 
 def _without_none(annotation: Any) -> Any:
     """`T` for `T | None`, every other annotation as it is."""
     members = [member for member in union_members(annotation) if not accepts_none(member)]
     return members[0] if len(members) == 1 else annotation
-
-
-def read_error(body: Body, timeout: float | None) -> httpx2.Response:
-    """Read what came within `timeout` of an error in place of a stream, and close its response."""
-    body.set_timeout(timeout)  # a stream waits for ever, its error does not
-    content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
-    with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came must do
-        while _takes_more(content, body.read(), deadline):
-            pass
-    body.close()
-    return _with_content(body.response, bytes(content))
-
-
-async def aread_error(body: AsyncBody, timeout: float | None) -> httpx2.Response:
-    """Read it as `read_error` does; its asynchronous twin."""
-    body.set_timeout(timeout)
-    content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
-    with contextlib.suppress(httpx2.RequestError):
-        while _takes_more(content, await body.read(), deadline):
-            pass
-    await body.aclose()
-    return _with_content(body.response, bytes(content))
-
-
-def _takes_more(content: bytearray, chunk: bytes, deadline: float) -> bool:
-    content += chunk[: MAX_ERROR_BODY_SIZE - len(content)]
-    return bool(chunk) and len(content) < MAX_ERROR_BODY_SIZE and time.monotonic() <= deadline
-
-
-def _with_content(response: httpx2.Response, content: bytes) -> httpx2.Response:
-    headers = response.headers.copy()
-    for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
-        headers.pop(name, None)  # they speak of the body as it was sent, not of the content as it was decoded
-    complete = copy_of(response, headers=headers, content=content)
-    with contextlib.suppress(RuntimeError):  # httpx2's way of saying that it was not measured
-        complete.elapsed = response.elapsed
-    return complete

@@ -10,6 +10,7 @@ stream says itself that it has ended, the end of its body is often right behind;
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import sys
@@ -23,7 +24,7 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..wire.content_coding import ContentDecoder, content_decoder
-from ..wire.response import WireResponse
+from ..wire.response import WireResponse, response_with
 from ..wire.steps import run, settled
 
 MAX_WAIT_FOR_END = 0.25
@@ -31,6 +32,9 @@ MAX_WAIT_FOR_END = 0.25
 
 MAX_SIZE_BEFORE_END = 64 * 1024
 """How much may stand between a stream's own end and the end of its body, in bytes."""
+
+MAX_SIZE_IN_PLACE_OF_STREAM = 1024 * 1024
+"""How much is read of what came where a stream was expected, in bytes."""
 
 
 class Owner(Protocol):
@@ -205,6 +209,16 @@ class Body(_Body):
             raise RuntimeError("this stream was opened before the process was forked; open another in the child")
         return cast("bytes", self._source.read()) if self._decoder is None else run(self._read_decoded())
 
+    def read_response(self, timeout: float | None) -> httpx2.Response:
+        """Read what comes within the timeout, in seconds, of what is no stream; close it, and give it with that."""
+        self.set_timeout(timeout)  # a stream waits for ever, its error does not
+        content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+        with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came must do
+            while _takes_more(content, self.read(), deadline):
+                pass
+        self.close()
+        return response_with(self.response, bytes(content))
+
     def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
         run(self._wait_for_end())
@@ -241,6 +255,16 @@ class AsyncBody(_Body):
         """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
         return super().is_closed or self.event_loop.has_ended
 
+    async def read_response(self, timeout: float | None) -> httpx2.Response:
+        """Do as `Body.read_response` does."""
+        self.set_timeout(timeout)
+        content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+        with contextlib.suppress(httpx2.RequestError):
+            while _takes_more(content, await self.read(), deadline):
+                pass
+        await self.aclose()
+        return response_with(self.response, bytes(content))
+
     async def finish(self) -> None:
         """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
         await self._wait_for_end()
@@ -259,3 +283,8 @@ class AsyncBody(_Body):
         if not self._is_closed:
             self._is_closed = True
             self.event_loop.call_soon(self._source.let_go)
+
+
+def _takes_more(content: bytearray, chunk: bytes, deadline: float) -> bool:
+    content += chunk[: MAX_SIZE_IN_PLACE_OF_STREAM - len(content)]
+    return bool(chunk) and len(content) < MAX_SIZE_IN_PLACE_OF_STREAM and time.monotonic() <= deadline

@@ -12,14 +12,18 @@ from typing import Literal, TypeAlias
 
 import httpx2
 
-from ..content import media_type
-from .lines import BrokenText, ChunkParser, JSONDocumentParser, JSONLinesParser, JSONSequenceParser, LineParser
+from ..content import json_encoding, media_type, text_encoding
+from .json_texts import JSONDocumentParser, JSONSequenceParser, JSONValuesParser
+from .lines import BrokenText, ChunkParser, JSONLinesParser, LineParser
 from .sse import EventStreamFrame, EventStreamParser
 
 Frame: TypeAlias = EventStreamFrame | BrokenText
 """What a stream is made of. Bytes are the data of an event that has nothing else, whatever its format."""
 
-FormatName: TypeAlias = Literal["sse", "jsonl", "json-seq", "lines", "bytes"]
+FormatName: TypeAlias = Literal["sse", "jsonl", "json-seq", "json", "lines", "bytes"]
+
+_BOM = b"\xef\xbb\xbf"
+_STARTS_OF_EVENT_STREAMS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,16 @@ class StreamFormat:
 
     Attributes:
         accept: The `Accept` header that asks for it.
-        media_types: Its media types; the first is the usual one.
+        media_types: Its media types; the first is the usual one. None, if only `stream_format=` can say it.
         parser: What parses it; it is made with `max_event_size`.
-        has_charset: Whether its text comes in the encoding that the response names, which the parser is made with.
+        encoding: Tells the encoding of a response, which the parser is made with; `None` if that is always UTF-8.
         suffix: Media types with this suffix are in this format, too (RFC 6838, section 4.2.8).
     """
 
     accept: str
     media_types: tuple[str, ...]
     parser: Callable[..., EventStreamParser | ChunkParser]
-    has_charset: bool = False
+    encoding: Callable[[httpx2.Response], str] | None = None
     suffix: str | None = None
 
 
@@ -55,16 +59,18 @@ FORMATS: dict[FormatName, StreamFormat] = {
             "application/x-jsonlines",
         ),
         JSONLinesParser,
+        json_encoding,
     ),
     "json-seq": StreamFormat(
         "application/json-seq, */*;q=0.1", ("application/json-seq",), JSONSequenceParser, suffix="+json-seq"
     ),
-    "lines": StreamFormat("text/plain, */*;q=0.1", ("text/plain",), LineParser, has_charset=True),
+    "json": StreamFormat("application/json, */*;q=0.1", (), JSONValuesParser, json_encoding),
+    "lines": StreamFormat("text/plain, */*;q=0.1", ("text/plain",), LineParser, text_encoding),
     "bytes": StreamFormat("*/*", (), ChunkParser),
 }
 """The formats that a stream may be declared to be in, by the names that `stream_format=` takes."""
 
-JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), JSONDocumentParser)
+JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), JSONDocumentParser, json_encoding)
 """One document, which a server may answer with in place of a stream if it was asked for either, as those of MCP are."""
 
 
@@ -80,7 +86,25 @@ def format_of(content_type: str) -> StreamFormat | None:
 
 def is_requested_document(response: httpx2.Response) -> bool:
     """Whether the response is a JSON document, and the request named both that and an event stream."""
-    media_ranges = response.request.headers.get("Accept", "").lower().split(",")
-    accepted = {each.partition(";")[0].strip() for each in media_ranges}
     is_json = media_type(response.headers.get("Content-Type", "")) == "application/json"
-    return is_json and accepted >= {"application/json", "text/event-stream"}
+    return is_json and _accepted(response) >= {"application/json", "text/event-stream"}
+
+
+def may_be_mislabelled(response: httpx2.Response, stream_format: StreamFormat) -> bool:
+    """Whether an event stream was asked for, and the content type says lines, as servers do that do not know better."""
+    is_lines = stream_format in (FORMATS["lines"], FORMATS["jsonl"])
+    return is_lines and "text/event-stream" in _accepted(response)
+
+
+def begins_event_stream(data: bytes) -> bool | None:
+    """Whether the first bytes of a body are those of an event stream; `None` where they do not tell yet."""
+    data = data.removeprefix(_BOM)
+    if data.startswith(_STARTS_OF_EVENT_STREAMS):
+        return True
+    is_open = _BOM.startswith(data) or any(start.startswith(data) for start in _STARTS_OF_EVENT_STREAMS)
+    return None if is_open else False
+
+
+def _accepted(response: httpx2.Response) -> set[str]:
+    """The media ranges that the request has named."""
+    return {media_type(each) for each in response.request.headers.get("Accept", "").split(",")}

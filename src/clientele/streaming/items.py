@@ -16,20 +16,23 @@ from __future__ import annotations
 
 import logging
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from operator import methodcaller
 from typing import Any, Generic, Literal, TypeVar
 
 import httpx2
 import pydantic
 
-from ..content import text_encoding
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
+from ..redaction import excerpt, printable_url
 from ..validation import (
     Decode,
     base_type,
     class_of,
     data_decoder,
+    has_decimals,
+    json_decoder,
     members_of,
     not_awaitable,
     parser_decoder,
@@ -37,14 +40,38 @@ from ..validation import (
     union_members,
     validation_error,
 )
+from ..wire.response import response_with
 from .event_map import SKIPPED, DecodeEvent, EventMap
-from .formats import FORMATS, JSON_DOCUMENT, FormatName, Frame, StreamFormat, format_of, is_requested_document
-from .lines import BrokenText
+from .formats import (
+    FORMATS,
+    JSON_DOCUMENT,
+    FormatName,
+    Frame,
+    StreamFormat,
+    begins_event_stream,
+    format_of,
+    is_requested_document,
+    may_be_mislabelled,
+)
+from .lines import BrokenText, ChunkParser
 from .reconnect import Ended, Ending
-from .sse import Comment, EventStreamParser, EventWithoutData, OversizedEvent, ServerSentEvent, text_event
+from .sse import (
+    Comment,
+    EventStreamParser,
+    EventWithoutData,
+    OversizedEvent,
+    ServerSentEvent,
+    UnfinishedEvent,
+    text_event,
+)
 
 T = TypeVar("T")
-_TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "lines")
+_TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "json", "lines")
+
+
+class NoSuchStream(Exception):
+    """A response is in no format that has the items of a plan; `ItemPlan.refusal` says why, once it has been read."""
+
 
 NO_ITEM: Any = object()
 """What `take` gives where there is none."""
@@ -90,30 +117,49 @@ class ItemPlan:
         is_common = not (is_whole_event or event_map or response_parser or callable(until))
         self.decode_common = _common_decoder(self._data_type) if is_common else None
         self.until = until
+        self.includes_end: bool = options["include_end"]
         self.terminator = until.strip().encode() if isinstance(until, str) else None  # white space around it is ignored
         self.on_invalid: Literal["raise", "skip"] | Callable[[StreamDecodeError], Any] = options["on_invalid"]
         self.max_event_size: int = options["max_event_size"]
 
-    def format_for(self, response: httpx2.Response) -> StreamFormat:
-        """The format to read a response in; `UnexpectedContentType` where it is in no format that has such items."""
-        if response.has_redirect_location:
-            raise UnexpectedContentType(response, cure="and it is a redirect, which the client does not follow")
+    def format_for(self, response: httpx2.Response) -> StreamFormat | None:
+        """The format to read a response in; `None` where it is in no format that has such items."""
+        if response.is_redirect:
+            return None
         if response.status_code == httpx2.codes.NO_CONTENT:
             return self.stream_format or self.formats[0]
         found = self.stream_format or format_of(response.headers.get("Content-Type", ""))
         if found in self.formats:
             return found
-        if FORMATS["jsonl"] in self.formats and is_requested_document(response):
-            return JSON_DOCUMENT
-        expected = " or ".join(each.media_types[0] for each in self.formats)
-        cure = f"which has no {type_name(self.item_type)}; that comes in {expected} only"
-        if found is None:
-            cure = (
-                f"where {expected} was expected; if this endpoint answers all at once, declare it without "
-                "streaming_response=True, or call client.request; if it is a stream all the same, say its format: "
-                "stream_format='jsonl', for example"
-            )
-        raise UnexpectedContentType(response, cure=cure)
+        return JSON_DOCUMENT if FORMATS["jsonl"] in self.formats and is_requested_document(response) else None
+
+    def refusal(self, response: httpx2.Response) -> UnexpectedContentType:
+        """The exception for a response that has been read, as far as it came, and is in no such format."""
+        return UnexpectedContentType(response, cure=self._cure(response))
+
+    def _cure(self, response: httpx2.Response) -> str:
+        """What to do about a response in no such format."""
+        if response.has_redirect_location:
+            return "and it is a redirect, which the client does not follow; make it with follow_redirects=True"
+        if response.is_redirect:
+            kind = "which says that nothing has changed; leave If-None-Match and the like out of the request"
+            return kind if response.status_code == 304 else "and it is a redirect without a Location to follow"
+        found = format_of(response.headers.get("Content-Type", ""))
+        expected = " or ".join(each.media_types[0] for each in self.formats if each.media_types)
+        if found is not None and found not in self.formats:
+            which, cure = type_name(self.item_type), "declare the type of its data alone"
+            if self._event_map is not None:
+                which, cure = "names of events, which event_map= needs", "leave event_map= out"
+            return f"which has no {which}; {cure}, or read it as an event stream with stream_format='sse'"
+        if FORMATS["sse"] in self.formats and begins_event_stream(response.content):
+            lines = ", or stream_format='lines' for its lines" if found is FORMATS["lines"] else ""
+            return f"and it begins as an event stream; pass stream_format='sse' to read it as one{lines}"
+        names = [repr(name) for name, each in FORMATS.items() if each in self.formats]
+        formats = f"stream_format={' or '.join(names)}"
+        cure = f"if it is a stream, say its format: {formats}"
+        if len(self.formats) > 1:  # the items are data alone, which may come all at once, too
+            cure += "; if it comes all at once, declare it without streaming_response=True, or call client.request"
+        return f"where {expected} was expected; {cure}"
 
     def reads_json(self, event: ServerSentEvent[bytes]) -> bool:
         """Whether the event's data is parsed as JSON."""
@@ -125,7 +171,7 @@ class ItemPlan:
 
 
 class ItemReader(Generic[T]):
-    """The items of one response, as far as its bytes have arrived; `UnexpectedContentType` where it is no such stream.
+    """The items of one response, as far as its bytes have arrived; `NoSuchStream` where it is not in their format.
 
     `before` read the stream before it reconnected; `items_received` counts since the stream began; `ended` says how the
     response ended, `None` as long as it goes on.
@@ -140,15 +186,23 @@ class ItemReader(Generic[T]):
         self._terminator = plan.terminator
         named: Any = plan.stream_format or format_of(response.headers.get("Content-Type", ""))
         is_usual = response.status_code == httpx2.codes.OK and named in plan.formats
-        self._format: StreamFormat = named if is_usual else plan.format_for(response)
-        options = {"encoding": text_encoding(response)} if self._format.has_charset else {}
-        self._parser = self._format.parser(plan.max_event_size, **options)
+        if not is_usual and (named := plan.format_for(response)) is None:
+            raise NoSuchStream
+        self._format: StreamFormat = named
+        options = {"encoding": named.encoding(response)} if named.encoding else {}
+        self._parser: EventStreamParser | ChunkParser = named.parser(plan.max_event_size, **options)
+        is_unsure = plan.stream_format is None and named.encoding and may_be_mislabelled(response, named)
+        self._receive: Callable[[bytes], Iterable[Frame]] = self._parser.receive
+        if is_unsure:
+            self._receive = self._receive_start
+        self._start = b""  # which does not tell yet what it is the start of
         asked_for = response.request.headers.get("Last-Event-ID", "")
         self._parser.last_event_id = before.last_event_id if before else asked_for
         if isinstance(self._parser, EventStreamParser) and callable(plan.until):
             self._parser.gives_events_without_data = True
         self._frames: Iterator[Frame] = iter(())
-        self._is_at_end = self._is_cut = False
+        self._is_at_end = False
+        self._cut = ""  # how the end cut what was read last
         self._events_read: int = before._events_read if before else 0
         self._events_before = self._events_read
 
@@ -163,7 +217,19 @@ class ItemReader(Generic[T]):
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes, once the items in those before have been taken."""
-        self._frames = iter(self._parser.receive(data))
+        self._frames = iter(self._receive(data))
+
+    def _receive_start(self, data: bytes) -> Iterable[Frame]:
+        """Take the first bytes of lines; raise where they are those of an event stream, by another content type."""
+        self._start += data
+        is_event_stream = begins_event_stream(self._start)
+        if is_event_stream is None:
+            return ()
+        if is_event_stream:
+            raise self._plan.refusal(response_with(self.response, self._start))
+        self._receive = self._parser.receive
+        data, self._start = self._start, b""
+        return self._receive(data)
 
     def end(self, *, is_framed: bool = True, takes_rest: bool = True) -> None:
         """Take note that there are no more bytes, once the items in those before have been taken.
@@ -171,9 +237,13 @@ class ItemReader(Generic[T]):
         `is_framed` is `False` where nothing but the end of the connection says so, which may have cut an event. What no
         end follows is an item if `takes_rest`; a document always is, since it has no other end.
         """
-        self._frames = iter(self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ())
         self._is_at_end = True
-        self._is_cut = not is_framed and self._parser.is_within_event
+        start = self._parser.receive(self._start) if self._start else ()
+        if self._parser.is_within_event and not is_framed:
+            self._cut = "the connection ended within an event"
+        elif self._parser.is_within_event and self._parser.needs_its_end:
+            self._cut = "it ended before its JSON did"
+        self._frames = chain(start, self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ())
 
     def take(self) -> Any:
         """The next item in the bytes that have been received; `NO_ITEM` where more are needed, or the stream ends."""
@@ -191,7 +261,8 @@ class ItemReader(Generic[T]):
                     item = self._item(frame)
                     if self.ended is not None:
                         self._frames = iter(())
-                        return NO_ITEM
+                        if item is SKIPPED:
+                            return NO_ITEM
                 if item is not SKIPPED:
                     self.items_received += 1
                     return item
@@ -233,9 +304,9 @@ class ItemReader(Generic[T]):
             shown = repr(until) if isinstance(until, str) else getattr(until, "__name__", type(until).__name__)
             awaited = f"it ended without the event, whole, that until={shown} waits for"
             self._end("unfinished", self.interrupted(awaited))
-        elif self._is_cut:
-            self._end("cut short", self.interrupted("the connection ended within an event"))
-        elif self._format is JSON_DOCUMENT:
+        elif self._cut:
+            self._end("cut short", self.interrupted(self._cut))
+        elif self._parser.is_complete:
             self._end("finished")
         else:
             self._end("body ended", self.interrupted(what="the server ended the stream"))
@@ -252,6 +323,16 @@ class ItemReader(Generic[T]):
             if self._is_end(frame):
                 self._end("finished")
             return SKIPPED
+        if isinstance(frame, UnfinishedEvent):
+            if self._cut:
+                return SKIPPED
+            if self._plan.until is None or not self._is_end(frame.event):
+                where = f"{self.response.request.method} {printable_url(self.response.request.url)}"
+                logger.warning(
+                    "%s: the stream ended within an event, which is dropped: %s", where, excerpt(frame.beginning)
+                )
+                return SKIPPED
+            frame = frame.event
         self._events_read += 1
         if isinstance(frame, BrokenText):
             broken = ValueError("the text is cut short, or does not follow a record separator")
@@ -259,7 +340,8 @@ class ItemReader(Generic[T]):
         event = ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
         if self._plan.until is not None and self._is_end(event):
             self._end("finished")
-            return SKIPPED
+            if not self._plan.includes_end:
+                return SKIPPED
         try:
             return self._plan.decode(event)
         except pydantic.ValidationError as error:
@@ -331,6 +413,8 @@ def _common_decoder(data_type: Any) -> Decode:
     if base_type(data_type) is str:
         return data_decoder(data_type)
     adapter = type_adapter(data_type)
+    if has_decimals(adapter):
+        return json_decoder(data_type)
     return adapter.validate_python if base_type(data_type) is bytes else adapter.validator.validate_json
 
 

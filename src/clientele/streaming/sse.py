@@ -88,7 +88,15 @@ class EventWithoutData(ServerSentEvent[bytes]):
     __slots__ = ()
 
 
-EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment
+@dataclass(frozen=True, slots=True)
+class UnfinishedEvent:
+    """What stands behind the last blank line: no event (WHATWG HTML, section 9.2.6), but it may end a stream, too."""
+
+    event: ServerSentEvent[bytes]
+    beginning: str
+
+
+EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment | UnfinishedEvent
 """An event, or its data where it has nothing else (its id is the parser's `last_event_id`); or a comment."""
 
 
@@ -109,6 +117,7 @@ class EventStreamParser:
     (comments, unknown fields) does not count, but no line of it may be longer either.
     """
 
+    needs_its_end = is_complete = False  # the format does not say where a stream ends
     gives_events_without_data = False  # which only a function that looks for the end of the stream needs
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
@@ -170,8 +179,19 @@ class EventStreamParser:
             check_size(self._lines.rest_size + (self._event_size if is_field else 0), self._max_event_size)
 
     def end(self) -> Iterable[EventStreamFrame]:
-        """Nothing: bytes after the last blank line belong to an unfinished event, which the standard drops."""
-        return ()
+        """The stream has ended; give what stands behind the last blank line, which the standard drops."""
+        line, retry = self._lines.take_rest(), self.retry
+        if line:
+            self._read_line(line)
+            self.retry = retry
+        if not self._event_size and line[:1] in (b"", b":"):  # nothing, or a comment
+            return ()
+        event_id = self.last_event_id if self._id is None else self._id
+        event = ServerSentEvent(bytes(self._data or b""), self._name, event_id, self._event_retry)
+        if not self._event_size:
+            return (UnfinishedEvent(event, _text(line)),)
+        named = f"event: {event.event}, " if self._event else ""
+        return (UnfinishedEvent(event, f"{named}data: {_text(event.data)}"),)
 
     def _read_line(self, line: bytes) -> Comment | None:
         if line[:6] == b"data: ":
@@ -200,15 +220,18 @@ class EventStreamParser:
         if self._id is not None:
             self.last_event_id = self._id
         event = None
-        name = _text(self._event) or "message"
         if self._data is not None:
-            event = ServerSentEvent(bytes(self._data), name, self.last_event_id, self._event_retry)
+            event = ServerSentEvent(bytes(self._data), self._name, self.last_event_id, self._event_retry)
         elif self.gives_events_without_data and self._event_size:
-            event = EventWithoutData(b"", name, self.last_event_id, self._event_retry)
+            event = EventWithoutData(b"", self._name, self.last_event_id, self._event_retry)
         self._data = self._event_retry = None
         self._event = b""
         self._event_size = 0
         return event
+
+    @property
+    def _name(self) -> str:
+        return _text(self._event) or "message"
 
     def _add_data(self, line: bytes) -> None:
         if self._data is None:

@@ -87,6 +87,17 @@ def copy_of(response: httpx2.Response, kind: type[httpx2.Response] = httpx2.Resp
     return kind(response.status_code, **{name: getattr(response, name) for name in names} | other)
 
 
+def response_with(response: httpx2.Response, content: bytes) -> httpx2.Response:
+    """The same response, with content that has been read and decoded."""
+    headers = response.headers.copy()
+    for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
+        headers.pop(name, None)  # they speak of the body as it was sent
+    complete = copy_of(response, headers=headers, content=content)
+    with suppress(RuntimeError):  # httpx2's way of saying that it was not measured
+        complete.elapsed = response.elapsed
+    return complete
+
+
 class _Content(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """The content of a response."""
 
