@@ -21,7 +21,7 @@ ROOMS = [
     ["wire"],
     ["redirects", "headers", "validation"],
     ["exceptions"],
-    ["content", "redaction", "event_loop"],
+    ["bodies", "content", "redaction", "event_loop"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

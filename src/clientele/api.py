@@ -4,7 +4,7 @@ from .client import APIClient
 from .content import ProblemDetails
 from .endpoints.endpoint import EndpointDecorator, PendingStream
 from .endpoints.options import EndpointOptions, RequestOptions, StreamRequestOptions
-from .endpoints.signature import Body, Cookie, Header, Path, Query
+from .endpoints.signature import Body, Cookie, File, Form, Header, Path, Query
 from .exceptions import (
     APIException,
     EventTooLarge,
@@ -23,7 +23,7 @@ from .streaming.stream import AsyncStream, Stream
 
 __all__ = ["APIClient", "EndpointDecorator", "HTTPClientSettings", "PendingStream"]
 __all__ += ["EndpointOptions", "RequestOptions", "StreamRequestOptions"]
-__all__ += ["Body", "Cookie", "Header", "Path", "Query"]
+__all__ += ["Body", "Cookie", "File", "Form", "Header", "Path", "Query"]
 __all__ += ["AsyncStream", "Comment", "ServerSentEvent", "Stream"]
 __all__ += ["Reconnect", "ReconnectAttempt", "Retry", "RetryAttempt"]
 __all__ += ["APIException", "HTTPStatusError", "ProblemDetails", "ResponseValidationError", "TransportError"]

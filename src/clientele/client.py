@@ -44,6 +44,8 @@ _NAMES_ELSEWHERE = {
 
 _DECLARED_ELSEWHERE = {
     "data": "the parameter named data is the body",
+    "form": "the fields of a form are those of Annotated[..., api.Form()]",
+    "files": "the files of a form are those of Annotated[..., api.File()]",
     "query": "each parameter that the path does not name is a query parameter",
     "headers": "headers are those of a parameter named headers, of Annotated[str, api.Header()], or of the client",
     "cookies": "cookies are those of Annotated[str, api.Cookie()], or of the client",
@@ -54,7 +56,8 @@ _DECLARED_ELSEWHERE = {
 }
 """What is not an option, and where to say it."""
 
-_BESIDE_SETTINGS = ("base_url", "transport", "async_transport", "http_client", "async_http_client", "retry")
+_CLIENTS = ("transport", "async_transport", "http_client", "async_http_client")
+_BESIDE_SETTINGS = ("base_url", *_CLIENTS, "retry", "exclude_unset", "exclude_none")
 
 
 class APIClient:
@@ -78,6 +81,8 @@ class APIClient:
         http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it.
         async_http_client: The same for asynchronous calls, in the event loops that it supports; `aclose` closes it.
         retry: Whether, and how, calls that fail are tried again: see `Retry`. Default `False`. An endpoint's own wins.
+        exclude_unset: Whether fields of bodies that were not set are left out. Default `False`. An endpoint's own wins.
+        exclude_none: Whether fields of bodies that are `None` are left out. Default `False`. An endpoint's own wins.
         **settings: The keywords of `httpx2.Client`, for both sides alike.
 
     Raises:
@@ -94,6 +99,8 @@ class APIClient:
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         retry: bool | Retry = False,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
         **settings: Unpack[HTTPClientSettings],
     ) -> None:
         is_set = settings or transport is not None or async_transport is not None
@@ -103,7 +110,8 @@ class APIClient:
                 raise TypeError(f"{name} is used as it is, so nothing but base_url goes with it; {cure}")
         _check_names("APIClient", settings, (*_BESIDE_SETTINGS, *HTTPClientSettings.__annotations__))
         self._base_url = "" if base_url is None else _checked_base_url(base_url)
-        self._options = {"retry": retry}  # of every call, unless it has its own
+        # Of every call, unless it has its own.
+        self._options = {"retry": retry, "exclude_unset": exclude_unset, "exclude_none": exclude_none}
         checked_options(self._options)
         self._logged_names: set[str] = set()
         self._clients = HTTPClients(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import httpx2
 
 from .content import ProblemDetails, problem_details, text_content
-from .redaction import excerpt, printable_url
+from .redaction import excerpt, request_url
 
 if TYPE_CHECKING:
     import pydantic
@@ -65,7 +65,7 @@ class APIException(Exception):
         self.request = request
         self.response = response
         self.method: str = request.method
-        self.url: str = printable_url(request.url)
+        self.url: str = request_url(request)
         self.status_code: int | None = None if response is None else response.status_code
         super().__init__(f"{self.method} {self.url}: {message}")
 

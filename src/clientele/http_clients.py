@@ -221,12 +221,11 @@ class HTTPClients:
         return made
 
     def _hooks(self, *, is_async: bool) -> Mapping[str, list[Callable[..., Any]]]:
-        """The event hooks of the settings, behind our own where redirects are followed."""
+        """The event hooks of the settings, behind our own."""
         given = self._settings.get("event_hooks") or {}
         hooks = {event: [_awaitable_hook(each) if is_async else each for each in given[event]] for event in given}
-        if not self._settings["follow_redirects"]:
-            return hooks
-        ours = redirect_hooks(self._settings["cookies"], is_async=is_async)
+        is_following = self._settings["follow_redirects"]
+        ours = redirect_hooks(self._settings["cookies"], is_async=is_async, is_following=is_following)
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from urllib.parse import quote
 
 import httpx2
+
+SECRETS = "clientele.secrets"  # the extension of a request: the texts in its URL that are not to be shown
 
 _EXCERPT_LENGTH = 500  # characters
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -23,15 +27,30 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
 
 
-def printable_url(url: httpx2.URL) -> str:
-    """A URL as it may be shown: no user information, no fragment, no query values that look like secrets."""
+def printable_url(url: httpx2.URL, secrets: Collection[str] = ()) -> str:
+    """A URL as it may be shown: no user information, no fragment, no query values that look like secrets.
+
+    Parameters:
+        secrets: Texts that are not to be shown in the path or the query either. Default: none.
+    """
     items = url.params.multi_items()
     shown = [
-        (name, "REDACTED" if is_secret(name) or _USER_INFORMATION.search(value) else value) for name, value in items
+        (name, "REDACTED" if value in secrets or is_secret(name) or _USER_INFORMATION.search(value) else value)
+        for name, value in items
     ]
     if shown != items:
         url = url.copy_with(params=shown)
-    return str(url.copy_with(userinfo=b"", fragment=None))
+    text = str(url.copy_with(userinfo=b"", fragment=None))
+    for secret in filter(None, secrets):
+        path = text.find("/", len(f"{url.scheme}://"))
+        for quoted in (quote(secret, safe=""), quote(secret)):
+            text = text[:path] + text[path:].replace(quoted, "REDACTED")
+    return text
+
+
+def request_url(request: httpx2.Request) -> str:
+    """The URL of a request as it may be shown, without the secrets that its call was given."""
+    return printable_url(request.url, request.extensions.get(SECRETS, ()))
 
 
 def printable_path(path: str) -> str:

@@ -1,8 +1,9 @@
-"""What httpx2 leaves open where it follows redirects, as event hooks of its clients.
+"""What httpx2 leaves open where it sends a request again, as event hooks of its clients.
 
 - A request from https to http is refused: everybody on the way could read along.
 - Credentials stay with the origin that they were given for. httpx2 sees to `Authorization`; here it is every header
   whose name says that its value is a secret, and cookies that were given for no domain.
+- A body that can be sent once only is not sent again, be it for a redirect or for `auth=`.
 - The body of a redirect in place of a stream is not read: a stream has no timeout that could end it.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx2
 
+from .bodies import StreamedBody
 from .exceptions import IS_STREAM
 from .redaction import is_secret, printable_url
 
@@ -24,20 +26,22 @@ class RefusedRedirect(httpx2.RequestError):
     """A redirect leads from https to http, or to what is no URL."""
 
 
-def redirect_hooks(cookies: CookieJar, *, is_async: bool) -> dict[str, list[Callable[..., Any]]]:
-    """The event hooks of a client that has these cookies."""
+def redirect_hooks(cookies: CookieJar, *, is_async: bool, is_following: bool) -> dict[str, list[Callable[..., Any]]]:
+    """The event hooks of a client that has these cookies, and follows redirects or does not."""
 
-    def keep_credentials(request: httpx2.Request) -> None:
+    def check(request: httpx2.Request) -> None:
+        if isinstance(request.stream, StreamedBody):
+            request.stream.check()
         if _ORIGIN in request.extensions:
             _keep_credentials(request, cookies)
 
-    async def akeep_credentials(request: httpx2.Request) -> None:
-        if _ORIGIN in request.extensions:
-            _keep_credentials(request, cookies)
+    async def acheck(request: httpx2.Request) -> None:
+        check(request)
 
-    if is_async:
-        return {"request": [akeep_credentials], "response": [_acheck_redirect]}
-    return {"request": [keep_credentials], "response": [_check_redirect]}
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [acheck if is_async else check]}
+    if is_following:
+        hooks["response"] = [_acheck_redirect if is_async else _check_redirect]
+    return hooks
 
 
 def _keep_credentials(request: httpx2.Request, cookies: CookieJar) -> None:

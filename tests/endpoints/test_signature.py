@@ -116,7 +116,7 @@ def test_a_placeholder_named_as_an_injected_parameter_is_refused():
     assert "'result' is the name of an injected parameter" in refusal(client.get("/{result}"), get)
 
 
-@pytest.mark.parametrize("path", ["/{", "/}", "/{}", "/{0}", "/{a.b}", "/{a!r}", "/{a:path}", "/{a b}"])
+@pytest.mark.parametrize("path", ["/{", "/}", "/{}", "/{0}", "/{a.b}", "/{a!r}", "/{a:paths}", "/{a:>5}", "/{a b}"])
 def test_a_path_that_cannot_be_read_is_refused(path):
     def get(a: str, *, result: str) -> str:
         return result

@@ -279,9 +279,9 @@ def test_a_body_that_can_be_sent_once_only_is_refused_at_the_call(serve):
     def stream(data: Iterator[bytes], *, result: Iterator[int]) -> Iterator[int]:
         return result
 
-    with pytest.raises(TypeError, match=r"stream\(\): data is of type list_iterator and can be sent once only"):
+    with pytest.raises(TypeError, match=r"stream\(\): the body is of type list_iterator and can be sent once only"):
         stream(iter([b"a"]))
-    with pytest.raises(TypeError, match="pass bytes or text"):
+    with pytest.raises(TypeError, match="pass bytes, or a file that can be rewound"):
         client.stream("POST", "/", int, data=iter([b"a"]), reconnect=True)
     assert server.requests == []
 

@@ -15,9 +15,12 @@ from typing import Any, TypeVar, cast
 import anyio
 import httpx2
 
+from ..bodies import StreamedBody
+from ..content import media_type
 from ..exceptions import IS_STREAM, APIException, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
+from ..redaction import SECRETS
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader, NoSuchStream
 from ..streaming.reconnect import Resumption, Retry, Retrying
@@ -25,7 +28,7 @@ from ..streaming.stream import AsyncStream, Stream
 from ..wire.connections import Interrupt
 from ..wire.response import WireResponse
 from ..wire.transport import INTERRUPT
-from .request import UNSENDABLE, RequestParts, named
+from .request import JSON, UNSENDABLE, URLENCODED, RequestParts, form_of, named
 from .response import StreamResult
 from .signature import Plan
 
@@ -169,8 +172,8 @@ class Call:
         names = {name.lower() for name, _ in (*self.parts.headers, *client.headers.multi_items())}
         if self.plan.method not in _IDEMPOTENT_METHODS and "idempotency-key" not in names:
             return f"{self.plan.method} is not idempotent; an Idempotency-Key header would allow it"
-        if not self.parts.can_be_sent_again:
-            return f"its body, of type {type(self.parts.content).__name__}, can be sent once only"
+        if kind := self.parts.used_up_by_sending:
+            return f"its body, of type {kind}, can be sent once only"
         return None
 
     def _build_request(
@@ -181,10 +184,16 @@ class Call:
         if isinstance(plan.result, StreamResult):
             extensions["timeout"]["read"] = plan.idle_timeout
             extensions[IS_STREAM] = True
+        if parts.secrets:
+            extensions[SECRETS] = parts.secrets
         try:
-            if plan.reconnect and not parts.can_be_sent_again:
-                cure = "but reconnect= sends it again; pass bytes or text"
-                raise TypeError(f"data is of type {type(parts.content).__name__} and can be sent once only, {cure}")
+            if plan.reconnect and parts.used_up_by_sending is not None:
+                cure = "but reconnect= sends it again; pass bytes, or a file that can be rewound"
+                raise TypeError(f"the body is of type {parts.used_up_by_sending} and can be sent once only, {cure}")
+            body: Any = parts.content
+            if isinstance(body, StreamedBody) and body.is_async and isinstance(client, httpx2.Client):
+                cure = "call it from an async def, or pass an iterator"
+                raise TypeError(f"the body is an asynchronous iterator, which a synchronous call cannot read; {cure}")
             headers = checked_headers(parts.headers) if parts.headers else None
             if parts.cookies and headers and "Cookie" in headers:
                 cure = "give all in one way"
@@ -196,13 +205,20 @@ class Call:
                 params=[*parts.query] or None,
                 headers=headers,
                 cookies=parts.cookies or None,
-                content=parts.content,
+                content=_as_labelled(parts, headers, client) if parts.content_type else body,
                 extensions=extensions,
             )
         except UNSENDABLE as error:
             raise named(error, plan.name) from error.__cause__
-        if parts.is_json:
-            request.headers.setdefault("Content-Type", "application/json")
+        if parts.content_type == JSON:
+            request.headers.setdefault("Content-Type", JSON)
+        elif parts.content_type:
+            request.headers["Content-Type"] = parts.content_type
+        if isinstance(body, StreamedBody):
+            request.stream = body
+            if body.length is not None and "Transfer-Encoding" not in (headers or ()):
+                request.headers.pop("Transfer-Encoding", None)
+                request.headers.setdefault("Content-Length", str(body.length))
         if isinstance(plan.result, StreamResult):
             said_by_caller = "Accept" in (headers or ()) or "Accept" in self.clients.headers
             if not said_by_caller and request.headers.get("Accept", "*/*") == "*/*":  # httpx2's own
@@ -215,6 +231,19 @@ class Call:
             # As bytes: httpx2 would take it for ASCII.
             request.headers = httpx2.Headers([*others, (b"Last-Event-ID", event_id.encode())] if event_id else others)
         return request
+
+
+def _as_labelled(parts: RequestParts, headers: httpx2.Headers | None, client: Any) -> Any:
+    """The body, as its `Content-Type` says if the caller has given one: a form is never JSON by a form's name."""
+    own = "" if headers is None else headers.get("Content-Type", "")
+    label = media_type(own or client.headers.get("Content-Type", ""))
+    if parts.content_type == JSON:
+        if label == "multipart/form-data":
+            raise TypeError("data cannot be sent as multipart/form-data; declare its fields as api.Form(), api.File()")
+        return form_of(cast("bytes", parts.content)) if label == URLENCODED else parts.content
+    if own and own.strip() != parts.content_type:
+        raise ValueError(f"it is a form, {parts.content_type}; leave the header Content-Type out")
+    return parts.content
 
 
 def _failure(error: httpx2.RequestError, request: httpx2.Request) -> TransportError | StreamInterrupted:

@@ -32,8 +32,9 @@ from ..streaming.stream import AsyncStream, Stream
 from ..validation import class_of
 from .call import Call
 from .options import checked_options
-from .request import UNSENDABLE, Parameter, PathTemplate, RequestParts, build_parts, named, serializer
+from .request import UNSENDABLE, Parameter, PathTemplate, RequestParts, build_parts, named
 from .response import declared_result
+from .serializer import serializer
 from .signature import ASYNC_ITERATORS, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
 
 T = TypeVar("T")
@@ -283,10 +284,12 @@ async def _aclose(result: Any) -> None:
 
 
 @functools.cache  # made at the first call: Pydantic takes its time for its first adapter, which should not be import's
-def _direct_parameters() -> dict[str, Parameter]:
+def _direct_parameters(**exclude: bool) -> dict[str, Parameter]:
     write = serializer(Any)
     return {
-        "data": Parameter("data", "body", "data", serializer(Any, to_json=True)),
+        "data": Parameter("data", "body", "data", serializer(Any, to_json=True, may_be_streamed=True, **exclude)),
+        "form": Parameter("form", "form", "form", serializer(Any, **exclude), is_mapping=True),
+        "files": Parameter("files", "file", "files", is_mapping=True),
         "query": Parameter("query", "query", "query", write, is_mapping=True),
         "headers": Parameter("headers", "headers", "headers", write, is_mapping=True),
     }
@@ -306,7 +309,8 @@ def direct_plan(
             found = f"path_params names {sorted(placeholders)}, the path's placeholders are {sorted(template.names)}"
             cure = "pass path_params={name: value} for each of these (and write {{ and }} for braces that are none)"
             raise TypeError(f"{found}; {cure}")
-        known = _direct_parameters()
+        exclude = {each: bool(options.get(each)) for each in ("exclude_unset", "exclude_none")}
+        known = _direct_parameters(**exclude)
         arguments = {each: options.pop(each, None) for each in known}
         parameters = [parameter for parameter in known.values() if arguments[parameter.name] is not None]
         for placeholder, value in placeholders.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx2
@@ -31,12 +31,16 @@ class AnswerOptions(TypedDict, total=False):
         response_parser: Makes the result of the `httpx2.Response`, in place of the declared type; of a stream, the item
             of the text of each event's data. A `ValueError` from it says that the answer, or the event, does not fit.
         retry: Whether, and how, a call that fails is tried again; of a stream, its opening. Default: the client's.
+        exclude_unset: Whether fields of a body that were not set are left out. Default: the client's, which is `False`.
+        exclude_none: Whether fields of a body that are `None` are left out. Default: the client's, which is `False`.
     """
 
     timeout: TimeoutTypes
     response_map: Mapping[int, Any]
     response_parser: Callable[[Any], Any]
     retry: bool | Retry
+    exclude_unset: bool
+    exclude_none: bool
 
 
 class StreamOptions(AnswerOptions, total=False):
@@ -73,13 +77,17 @@ class CallArguments(TypedDict, total=False):
     """What is sent by a call without a declaration.
 
     Attributes:
-        data: The body: text, bytes and iterators of bytes as they are, everything else as JSON.
+        data: The body: text, bytes, files and iterators of bytes as they are, everything else as JSON.
+        form: The fields of a form: a mapping, model, dataclass or typed dict. In place of `data`.
+        files: The files of a form: a mapping of names to files, as `File` takes them, or pairs of these.
         query: Query parameters: a mapping, model, dataclass or typed dict.
         headers: Headers, in the same forms.
         path_params: The values of the path's placeholders.
     """
 
     data: Any
+    form: Any
+    files: Mapping[str, Any] | Sequence[tuple[str, Any]]
     query: Any
     headers: Any
     path_params: Mapping[str, Any]
@@ -165,6 +173,8 @@ OPTIONS: dict[str, tuple[Any, Check]] = {
     "response_map": (None, _instance(Mapping, "a mapping of statuses to types")),
     "response_parser": (None, _function_or("a function", lambda value: value is None)),
     "retry": (False, _instance((bool, Retry), "True, False or api.Retry(...)")),
+    "exclude_unset": (False, _instance(bool, "True or False")),
+    "exclude_none": (False, _instance(bool, "True or False")),
     "idle_timeout": (
         None,
         _value(lambda value: is_number(value, int, float), "a finite number of seconds above 0, or None"),

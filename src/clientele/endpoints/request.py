@@ -1,34 +1,37 @@
 """From a call's arguments to what is sent: path, query, headers, body.
 
-Values are written as Pydantic writes them in JSON mode, by the serializer of the parameter's annotation.
+Each value is written by the serializer of its parameter's annotation, and put in the parameter's place. A body is
+written here, or sent piece by piece (`bodies.py`).
 """
 
 from __future__ import annotations
 
-import functools
-import io
 import re
 import string
-import typing
-from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx2
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from ..bodies import FilePart, StreamedBody, file_part, is_streamed, multipart_form
 from ..headers import is_token
 from ..redaction import excerpt, printable_path
-from ..validation import base_type, class_of, is_subclass, type_adapter
+from .serializer import Serialize, is_secret_value, revealed
 
-Content: TypeAlias = str | bytes | Iterable[bytes] | AsyncIterable[bytes] | None
-Serialize: TypeAlias = Callable[[Any], Any]
-Place: TypeAlias = Literal["path", "query", "headers", "cookies", "body", "body member"]
+Content: TypeAlias = str | bytes | StreamedBody | None
+Place: TypeAlias = Literal["path", "query", "headers", "cookies", "body", "body member", "form", "file"]
 
+JSON = "application/json"
+URLENCODED = "application/x-www-form-urlencoded"
 _NAME_SOMETHING = "pass a value that names something"
-_SENT_AS_IT_IS = (str, bytes, bytearray, memoryview, Iterator, AsyncIterable, io.IOBase, type(None))
 _COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # what ends neither the cookie nor the header (RFC 6265, section 4.2.1)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Parameter:
     name: str
     place: Place
     sent_name: str
-    serialize: Serialize
+    serialize: Serialize = _as_it_is
     is_mapping: bool = False  # its items are sent under their own names
     hyphenated: Collection[str] = ()  # those of its names whose underscores are sent as hyphens
 
@@ -63,53 +66,59 @@ class RequestParts:
     headers: list[tuple[str, str]] = field(default_factory=list)
     cookies: dict[str, str] = field(default_factory=dict)
     content: Content = None
-    is_json: bool = False
+    content_type: str | None = None  # of a body that is written here
+    secrets: set[str] = field(default_factory=set)  # texts in the path and the query that are not to be shown
 
     @property
-    def can_be_sent_again(self) -> bool:
-        """Whether the body is there to be sent more than once; an iterator or a file is not."""
-        return isinstance(self.content, str | bytes | None)
+    def used_up_by_sending(self) -> str | None:
+        """The type of what is in the body and can be sent once only, an iterator for example; `None` if nothing is."""
+        return self.content.used_up_by_sending if isinstance(self.content, StreamedBody) else None
 
 
 class PathTemplate:
-    """A path with placeholders: `/users/{user_id}?view=full`; a `ValueError` where it cannot be read as one."""
+    """A path with placeholders: `/users/{user_id}?view=full`; a `ValueError` where it cannot be read as one.
+
+    `{name:path}` keeps the slashes of its value: `/repos/{name:path}/issues`.
+    """
 
     def __init__(self, template: str) -> None:
+        path, _, query = template.partition("?")
         try:
-            self.names = frozenset(_placeholders(template))
+            self._path, self._query = _pieces(path), _pieces(query)
         except ValueError as error:
-            cure = "write {name} for a parameter, {{ and }} for braces"
+            cure = "write {name} for a parameter, {name:path} for one with slashes, {{ and }} for braces"
             raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from None
-        self._path, _, self._query = template.partition("?")
-        self._names_in_path = [*_placeholders(self._path)]
+        self.names = frozenset(name for _, name, _ in self._path + self._query if name)
 
     def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
-        """Fill the placeholders: the path, its values percent-encoded whole, and the template's query."""
-        for name in self._names_in_path:
-            if (value := values[name]) in ("", ".", ".."):
-                problem = f"is {value!r}, which would lead to another path"
-                raise ValueError(f"path parameter {name!r} {problem}; {_NAME_SOMETHING}")
-        quoted = {name: quote(value, safe="") for name, value in values.items()}
-        return self._path.format_map(quoted), parse_qsl(self._query.format_map(quoted), keep_blank_values=True)
+        """Fill the placeholders: the path, its values percent-encoded, and the template's query."""
+        return _filled(self._path, values), parse_qsl(_filled(self._query, values, None), keep_blank_values=True)
 
 
-def _placeholders(template: str) -> Iterator[str]:
-    for _, name, spec, conversion in string.Formatter().parse(template):
-        if name is not None:
-            if spec or conversion or not name.isidentifier():
-                raise ValueError(f"the placeholder of {name!r} holds more or less than the name of a parameter")
-            yield name
+_Piece: TypeAlias = tuple[str, str | None, bool]  # a text, the placeholder behind it, whether that keeps its slashes
 
 
-def serializer(annotation: Any, *, to_json: bool = False) -> Serialize:
-    """How the values of a parameter with this annotation become plain JSON values; or, as a body, JSON text."""
-    is_generic = class_of(annotation) is not base_type(annotation)
-    is_opaque = not is_generic and is_subclass(annotation, Mapping) and not is_subclass(annotation, dict)
-    if to_json:
-        is_opaque |= is_subclass(annotation, bytearray, memoryview, Iterator, AsyncIterable, io.IOBase, typing.IO)
-    adapter = type_adapter(Any if is_opaque else annotation)
-    dump: Any = adapter.dump_json if to_json else functools.partial(adapter.dump_python, mode="json")
-    return lambda value: dump(_as_dict(value), by_alias=True, warnings=False, polymorphic_serialization=True)
+def _pieces(template: str) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    for text, name, spec, conversion in string.Formatter().parse(template):
+        if name is not None and (spec not in ("", "path") or conversion or not name.isidentifier()):
+            raise ValueError(f"the placeholder of {name!r} holds more or less than the name of a parameter")
+        pieces.append((text, name, spec == "path"))
+    return pieces
+
+
+def _filled(pieces: Sequence[_Piece], values: Mapping[str, str], refused: Sequence[str] | None = (".", "..")) -> str:
+    filled = ""
+    for text, name, keeps_slashes in pieces:
+        filled += text
+        if name is None:
+            continue
+        segments = values[name].split("/") if keeps_slashes else [values[name]]
+        if refused is not None and (segments == [""] or not set(refused).isdisjoint(segments)):
+            problem = f"is {values[name]!r}, which would lead to another path"
+            raise ValueError(f"path parameter {name!r} {problem}; {_NAME_SOMETHING}")
+        filled += "/".join([quote(segment, safe="") for segment in segments])
+    return filled
 
 
 UNSENDABLE = (TypeError, ValueError, httpx2.InvalidURL)
@@ -126,15 +135,16 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
     """Put each argument where it belongs. Raises one of `UNSENDABLE`: an argument cannot be sent."""
     parts = RequestParts()
     path_values: dict[str, str] = {}
-    members: dict[str, Any] = {}
+    members: dict[str, bytes] = {}
+    form: list[tuple[str, str]] = []
+    files: list[tuple[str, FilePart]] = []
+    is_form = False
     for parameter in parameters:
         value = arguments[parameter.name]
         try:
             match parameter.place:
                 case "path":
-                    if value is None:
-                        raise ValueError(f"path parameter {parameter.name!r} is None; {_NAME_SOMETHING}")
-                    path_values[parameter.sent_name] = _text(parameter.serialize(value))
+                    path_values[parameter.sent_name] = _path_value(parameter, value)
                 case "query":
                     parts.query += parameter.texts(value)
                 case "headers":
@@ -142,19 +152,86 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
                 case "cookies":
                     parts.cookies |= _cookies(parameter.texts(value))
                 case "body":
-                    parts.is_json = not isinstance(value, _SENT_AS_IT_IS)
-                    as_it_is = bytes(value) if isinstance(value, bytearray | memoryview) else value
-                    parts.content = parameter.serialize(value) if parts.is_json else as_it_is
+                    _set_body(parts, parameter, value)
                 case "body member":
-                    members[parameter.sent_name] = None if value is None else parameter.serialize(value)
-                    parts.is_json = True
+                    if value is not None:
+                        members[parameter.sent_name] = parameter.serialize(value)
+                    parts.content_type = JSON
+                case "form":
+                    form += parameter.texts(value)
+                    is_form = True
+                case "file":
+                    files += _files(parameter, value)
         except PydanticSerializationError as error:
             raise TypeError(f"argument {parameter.name!r} cannot be sent: {error}") from error
-    if members:
-        parts.content = to_json({name: each for name, each in members.items() if each is not None})
+        except (TypeError, ValueError) as error:
+            if parameter.place not in ("body", "file"):
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"argument {parameter.name!r} cannot be sent: {error}") from error
+        if parameter.place in ("path", "query"):
+            parts.secrets.update(map(str, _secrets_in(value)))
+    if parts.content_type == JSON and parts.content is None:
+        given = [to_json(name) + b":" + text for name, text in members.items() if text != b"null"]
+        parts.content = b"{%b}" % b",".join(given)
+    elif files:
+        parts.content, parts.content_type = multipart_form(form, files)
+    elif is_form:
+        parts.content, parts.content_type = urlencode(form).encode(), URLENCODED
     parts.path, template_query = path.expand(path_values)
     parts.query[:0] = template_query
     return parts
+
+
+def _path_value(parameter: Parameter, value: Any) -> str:
+    if value is None:
+        raise ValueError(f"path parameter {parameter.name!r} is None; {_NAME_SOMETHING}")
+    return _text(parameter.serialize(value))
+
+
+def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
+    if is_secret_value(value):
+        value = revealed(value)
+    if isinstance(value, str | bytes | None):
+        parts.content = value
+    elif isinstance(value, bytearray | memoryview):
+        parts.content = bytes(value)
+    elif is_streamed(value):
+        parts.content = StreamedBody(value)
+    else:
+        parts.content, parts.content_type = parameter.serialize(value), JSON
+
+
+def _files(parameter: Parameter, value: Any) -> Iterator[tuple[str, FilePart]]:
+    """The names and contents of the files that a value is sent as; a list gives several of one name."""
+    items: Iterable[tuple[str, Any]] = [(parameter.sent_name, value)]
+    if parameter.is_mapping:
+        items = value.items() if isinstance(value, Mapping) else value
+    for name, given in items:
+        for each in given if isinstance(given, list) else [given]:
+            if each is not None:
+                yield name, file_part(each)
+
+
+def _secrets_in(value: Any) -> list[Any]:
+    """The secrets that a value is or holds, in the open."""
+    if is_secret_value(value):
+        return [revealed(value)]
+    held = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
+    return [revealed(each) for each in held if is_secret_value(each)]
+
+
+def form_of(content: bytes) -> str:
+    """A JSON object as a form (`application/x-www-form-urlencoded`); a `TypeError` where it cannot be one."""
+    members = from_json(content)
+    problem = "it is no mapping or model"
+    if isinstance(members, dict):
+        try:
+            return urlencode([pair for name, value in members.items() for pair in _texts(name, value)])
+        except PydanticSerializationError as error:
+            problem = str(error)
+    cure = "leave Content-Type out to send it as JSON"
+    raise TypeError(f"data cannot be sent as a form, as its Content-Type says: {problem}; {cure}")
 
 
 def _texts(name: str, value: Any) -> list[tuple[str, str]]:
@@ -181,10 +258,3 @@ def _cookies(texts: list[tuple[str, str]]) -> dict[str, str]:
             problem = "has a semicolon, a control character or one outside ASCII in it"
             raise ValueError(f"the value of the cookie {name!r} {problem}; encode it, as with urllib.parse.quote")
     return dict(texts)
-
-
-def _as_dict(value: Any) -> Any:
-    """Any mapping as a `dict`, the one mapping that Pydantic writes whatever the annotation says."""
-    if isinstance(value, httpx2.QueryParams):
-        return {name: value.get_list(name) for name in value}
-    return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value

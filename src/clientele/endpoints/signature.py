@@ -26,8 +26,9 @@ from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.stream import AsyncStream, Stream
 from ..validation import accepts_none, base_type, class_of, field_names, is_written_as_object, metadata_of
 from .options import CLIENT_DEFAULT
-from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named, serializer
+from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named
 from .response import CompleteResult, StreamResult, declared_result
+from .serializer import serializer
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -42,6 +43,7 @@ SYNC_ITERATORS = (Iterator, Iterable, Generator, Stream)
 ASYNC_ITERATORS = (abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator, AsyncStream)
 _METHODS_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _BODIES = ("body", "body member")
+_FORMS = ("form", "file")
 _TOKENS = ("headers", "cookies")
 _UNIQUE = ("path", "cookies", "body member")
 
@@ -103,12 +105,40 @@ class Body(Marker):
     Parameters:
         alias: The member's name. Default: the parameter's own.
         embed: Whether it is a member even by itself. Default `False`; one with an alias always is.
+        exclude_unset: Whether fields that were not set are left out, as `PATCH` wants it. Default: the endpoint's.
+        exclude_none: Whether fields that are `None` are left out. Default: the endpoint's.
 
     A member that is `None` is left out.
     """
 
     embed: bool = False
+    exclude_unset: bool | None = None
+    exclude_none: bool | None = None
     place: ClassVar[Place] = "body"
+
+
+class Form(Marker):
+    """A field of a form, named as the parameter or otherwise: `Annotated[str, Form("grant_type")]`.
+
+    A model, dataclass or typed dict gives one for each of its fields; `None` is left out, a list repeats the field. The
+    form is sent as `application/x-www-form-urlencoded`; beside a `File`, as `multipart/form-data`.
+    """
+
+    place: ClassVar[Place] = "form"
+
+
+class File(Marker):
+    """A file of a form (`multipart/form-data`), under the parameter's name or another one.
+
+    It is bytes, a path, a binary file, an iterator of bytes, `(name, content)` or `(name, content, content type)`, or a
+    list of these. Files are read as they are sent. `None` is left out.
+
+        @client.post("/photos")
+        def add_photo(result: Photo, title: Annotated[str, api.Form()], photo: Annotated[pathlib.Path, api.File()]):
+            return result
+    """
+
+    place: ClassVar[Place] = "file"
 
 
 _MARKERS_BY_NAME: dict[str, type[Marker]] = {"data": Body, "query": Query, "headers": Header}
@@ -269,7 +299,8 @@ class Signature:
         with _errors_naming(self._name):
             with _errors_naming("parameter 'result'"):
                 result = declared_result(self._result_type(annotations["result"]), self._options)
-            parameters = _parameters({name: annotations.get(name, Any) for name in sent}, self._path.names)
+            sent_types = {name: annotations.get(name, Any) for name in sent}
+            parameters = _parameters(sent_types, self._path.names, self._options)
             check_places(parameters, self._method, self._path.names)
         return Plan.of(self._name, self._method, self._path, parameters, result, self._options)
 
@@ -341,25 +372,30 @@ def check_places(parameters: Sequence[Parameter], method: str, placeholders: Col
             raise TypeError(f"{name}: the path has no placeholder {sent_name!r} for it to fill")
         if place in _UNIQUE and taken.count((place, sent_name)) > 1:
             raise TypeError(f"{name}: another one is the {sent_name!r} of the {place}, too; give each its own name")
-        if place in _BODIES and method in _METHODS_WITHOUT_BODY:
+        if place in _BODIES + _FORMS and method in _METHODS_WITHOUT_BODY:
             cure = "send it as query, or declare the endpoint with post, put or patch"
             raise TypeError(f"{name} is a body, which {method} requests do not have; {cure}")
+        if place in _FORMS and (body := next((each for each in parameters if each.place in _BODIES), None)):
+            raise TypeError(f"{name} is part of a form, and {body.name!r} a body; a request has one or the other")
 
 
-def _parameters(annotations: Mapping[str, Any], placeholders: Collection[str]) -> list[Parameter]:
+def _parameters(
+    annotations: Mapping[str, Any], placeholders: Collection[str], options: Mapping[str, Any]
+) -> list[Parameter]:
     parameters = {}
     for name, annotation in annotations.items():
         with _errors_naming(f"parameter {name!r}"):
-            parameters[name] = _parameter(name, annotation, placeholders)
-    bodies = [parameter for parameter in parameters.values() if parameter.place in _BODIES]
-    for parameter in bodies if len(bodies) > 1 else ():
-        with _errors_naming(f"parameter {parameter.name!r}"):
-            write = serializer(annotations[parameter.name])
-            parameters[parameter.name] = replace(parameter, place="body member", serialize=write)
+            parameters[name] = _parameter(name, annotation, placeholders, options)
+    bodies = [name for name, parameter in parameters.items() if parameter.place in _BODIES]
+    for name in bodies if len(bodies) > 1 else ():
+        with _errors_naming(f"parameter {name!r}"):
+            marker = _marker_of(annotations[name])
+            embedded = replace(marker if isinstance(marker, Body) else Body(), embed=True)
+            parameters[name] = _body(name, annotations[name], embedded, options)
     return [*parameters.values()]
 
 
-def _parameter(name: str, annotation: Any, placeholders: Collection[str]) -> Parameter:
+def _parameter(name: str, annotation: Any, placeholders: Collection[str], options: Mapping[str, Any]) -> Parameter:
     marker = _marker_of(annotation)
     is_marked = marker is not None
     marker = marker or (Path() if name in placeholders else _MARKERS_BY_NAME.get(name, Query)())
@@ -367,12 +403,14 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str]) -> Par
     if not is_marked and name in ("query", "headers") and place != "path":
         return Parameter(name, place, name, serializer(annotation), is_mapping=True)
     sent_name = marker.alias or (name.replace("_", "-") if place == "headers" else name)
+    if place == "file":
+        return Parameter(name, place, sent_name)
     if place in _TOKENS and not is_token(sent_name):
         raise TypeError(f"{sent_name!r} cannot be sent as a name; give it one, as in api.Header('X-Request-Id')")
-    is_member = isinstance(marker, Body) and (marker.embed or marker.alias is not None)
-    serialize = serializer(annotation, to_json=place == "body" and not is_member)
-    if place == "body":
-        return Parameter(name, "body member" if is_member else "body", sent_name, serialize)
+    if isinstance(marker, Body):
+        return _body(name, annotation, marker, options)
+    exclude = {each: options[each] for each in ("exclude_unset", "exclude_none")} if place == "form" else {}
+    serialize = serializer(annotation, **exclude)
     is_mapping = is_written_as_object(_without_markers(annotation) if is_marked else annotation)
     if is_mapping and (not is_marked or marker.alias is not None or place == "path"):
         raise TypeError(
@@ -382,6 +420,14 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str]) -> Par
     # Aliases and the keys of mappings say themselves what they are.
     hyphenated = field_names(annotation) if is_mapping and place == "headers" else ()
     return Parameter(name, place, sent_name, serialize, is_mapping, hyphenated)
+
+
+def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) -> Parameter:
+    is_member = marker.embed or marker.alias is not None
+    given = {"exclude_unset": marker.exclude_unset, "exclude_none": marker.exclude_none}
+    exclude = {each: options[each] if value is None else value for each, value in given.items()}
+    serialize = serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
+    return Parameter(name, "body member" if is_member else "body", marker.alias or name, serialize)
 
 
 def _marker_of(annotation: Any) -> Marker | None:

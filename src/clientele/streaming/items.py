@@ -25,7 +25,7 @@ import httpx2
 import pydantic
 
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
-from ..redaction import excerpt, printable_url
+from ..redaction import excerpt, request_url
 from ..validation import (
     Decode,
     base_type,
@@ -327,7 +327,7 @@ class ItemReader(Generic[T]):
             if self._cut:
                 return SKIPPED
             if self._plan.until is None or not self._is_end(frame.event):
-                where = f"{self.response.request.method} {printable_url(self.response.request.url)}"
+                where = f"{self.response.request.method} {request_url(self.response.request)}"
                 logger.warning(
                     "%s: the stream ended within an event, which is dropped: %s", where, excerpt(frame.beginning)
                 )

@@ -18,8 +18,9 @@ from typing import Any, Literal, TypeAlias
 
 import httpx2
 
+from ..bodies import UnrepeatableBody
 from ..exceptions import APIException, HTTPStatusError, StreamInterrupted, TransportError
-from ..redaction import excerpt, printable_url
+from ..redaction import excerpt, request_url
 from ..redirects import RefusedRedirect
 from ..validation import check_function, is_number, not_awaitable
 
@@ -29,7 +30,13 @@ MIN_INTERVAL = 0.2  # seconds between two attempts to reconnect, whatever `retry
 _MAX_RETRY_AFTER = 10  # how many times `max_delay` a server's `Retry-After` is obeyed for
 _MAX_DOUBLINGS = 64  # beyond any delay, and within what a float can hold
 _RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
-_LASTING = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, RefusedRedirect)
+_LASTING = (
+    httpx2.LocalProtocolError,
+    httpx2.UnsupportedProtocol,
+    httpx2.TooManyRedirects,
+    RefusedRedirect,
+    UnrepeatableBody,
+)
 
 Ending: TypeAlias = Literal["finished", "body ended", "unfinished", "cut short", "unavailable", "refused", "restarted"]
 Outcome: TypeAlias = Literal["end", "raise"]
@@ -235,7 +242,7 @@ class Resumption:
     def announce(self, ended: Ended, delay: float, *, request: httpx2.Request, last_event_id: str) -> None:
         """Tell the log, and `on_reconnect`, which may raise, that an attempt is made after this delay."""
         assert self.policy is not None
-        names = self.endpoint.removesuffix("()"), printable_url(request.url)
+        names = self.endpoint.removesuffix("()"), request_url(request)
         attempt = ReconnectAttempt(self.attempts if ended.cause else 0, delay, ended.cause, last_event_id, *names)
         event = f"from event {excerpt(last_event_id)!r} on"
         resumed = event if last_event_id else "without an event id, so perhaps from the start"
@@ -337,4 +344,4 @@ def _retry_after(error: APIException | None, now: float) -> float | None:
 
 
 def _request_line(request: httpx2.Request) -> str:
-    return f"{request.method} {printable_url(request.url)}"
+    return f"{request.method} {request_url(request)}"

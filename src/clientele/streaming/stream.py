@@ -26,7 +26,7 @@ import httpx2
 
 from ..event_loop import EventLoop
 from ..exceptions import APIException, StreamError
-from ..redaction import excerpt, printable_url
+from ..redaction import excerpt, request_url
 from ..wire.connections import Interrupt
 from .body import AsyncBody, Body
 from .items import NO_ITEM, ItemReader
@@ -77,7 +77,7 @@ class _Stream(Generic[T]):
 
     def __repr__(self) -> str:
         request, state = self.response.request, "closed" if self._is_closed else "open"
-        url, status = printable_url(request.url), self.response.status_code
+        url, status = request_url(request), self.response.status_code
         what = f"{request.method} {url}, status {status}, {self._reader.items_received} items so far, {state}"
         return f"<{type(self).__name__}: {what}>"
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpcore2
 import httpx2
@@ -103,11 +103,11 @@ class Exchange:
             raise httpcore2.WriteError(str(error)) from error  # the head was sent, even if nothing of this was
 
     async def _write_body(self, stream: Any, timeout: float | None) -> None:
-        if isinstance(self.content, httpx2.SyncByteStream):
+        if stream.event_loop is None and isinstance(self.content, httpx2.SyncByteStream):
             for part in self.content:
                 await settled(stream.write(self.writer.frame(part), timeout))
         else:
-            parts = aiter(self.content)
+            parts = aiter(cast("httpx2.AsyncByteStream", self.content))
             try:
                 async for part in parts:
                     await stream.write(self.writer.frame(part), timeout)
