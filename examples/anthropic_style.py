@@ -43,7 +43,7 @@ class StreamFailed(Exception):
     until=lambda event: event.event == "message_stop",
 )
 async def create_message(
-    data: dict[str, Any], *, result: AsyncIterator[MessageStart | ContentBlockDelta]
+    result: AsyncIterator[MessageStart | ContentBlockDelta], data: dict[str, Any]
 ) -> AsyncIterator[MessageStart | ContentBlockDelta]:
     return result
 

@@ -38,6 +38,8 @@ EXAMPLES = [
     "raw_bytes.py",
     "own_parsing.py",
     "status_types.py",
+    "oauth2_token.py",
+    "upload_progress.py",
     "direct_calls.py",
     "generator_endpoint.py",
     "broken_connection.py",

@@ -29,7 +29,7 @@ class Change(BaseModel):
 
 
 @client.get("/api/v1/namespaces/{namespace}/pods", streaming_response=True, stream_format="jsonl")
-async def watch_pods(namespace: str, watch: bool = True, *, result: AsyncIterator[Change]) -> AsyncIterator[Change]:
+async def watch_pods(result: AsyncIterator[Change], namespace: str, watch: bool = True) -> AsyncIterator[Change]:
     return result
 
 

@@ -21,10 +21,9 @@ class Response(BaseModel):
 
 @client.post("/mcp", streaming_response=True)
 def call(
+    result: Iterator[Notification | Response],
     data: dict[str, Any],
     session: Annotated[str | None, api.Header("Mcp-Session-Id")] = None,
-    *,
-    result: Iterator[Notification | Response],
 ) -> Iterator[Notification | Response]:
     return result
 

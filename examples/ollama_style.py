@@ -15,7 +15,7 @@ class Piece(BaseModel):
 
 
 @client.post("/api/generate", streaming_response=True)
-def generate(data: dict[str, Any], *, result: Iterator[Piece]) -> Iterator[Piece]:
+def generate(result: Iterator[Piece], data: dict[str, Any]) -> Iterator[Piece]:
     return result
 
 

@@ -6,9 +6,12 @@ Run by itself it listens where the examples look for it: `python examples/server
 
 import asyncio
 import collections.abc
+import email
+import email.policy
 import json
 import os
 import typing
+import urllib.parse
 
 import fastapi
 import fastapi.responses
@@ -217,6 +220,30 @@ async def get_user(user_id: int) -> fastapi.responses.Response:
     if user_id == 1:
         return fastapi.responses.JSONResponse({"name": "Ann"})
     return fastapi.responses.JSONResponse({"detail": f"there is no user {user_id}"}, status_code=404)
+
+
+@app.post("/oauth/token")
+async def token(request: fastapi.Request) -> fastapi.responses.Response:
+    """A token, for a client that says its secret in a form."""
+    form = dict(urllib.parse.parse_qsl((await request.body()).decode()))
+    if form.get("client_secret") != "my-secret":
+        return fastapi.responses.JSONResponse({"error": "invalid_client"}, status_code=401)
+    return fastapi.responses.JSONResponse({"access_token": "t0k3n", "token_type": "Bearer", "expires_in": 3600})
+
+
+@app.get("/account")
+async def account(authorization: typing.Annotated[str, fastapi.Header()]) -> dict[str, str]:
+    """What a token opens."""
+    return {"name": "Ann"} if authorization == "Bearer t0k3n" else {"error": "invalid_token"}
+
+
+@app.post("/uploads")
+async def upload(request: fastapi.Request) -> dict[str, str | int]:
+    """What came in a form with a title and a file."""
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    form = email.message_from_bytes(head + await request.body(), policy=email.policy.HTTP)
+    title, file = form.iter_parts()
+    return {"title": title.get_content(), "size": len(file.get_content())}
 
 
 @app.get("/orders")

@@ -16,7 +16,7 @@ class NotFound(BaseModel):
 
 
 @client.get("/users/{user_id}", response_map={200: User, 404: NotFound})
-def get_user(user_id: int, *, result: User | NotFound) -> User | NotFound:
+def get_user(result: User | NotFound, user_id: int) -> User | NotFound:
     return result
 
 

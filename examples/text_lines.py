@@ -8,7 +8,7 @@ client = api.APIClient(base_url="http://localhost:8000")
 
 
 @client.get("/builds/{build}/log", streaming_response=True)
-def build_log(build: int, *, result: Iterator[str]) -> Iterator[str]:
+def build_log(result: Iterator[str], build: int) -> Iterator[str]:
     return result
 
 

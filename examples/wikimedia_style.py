@@ -17,9 +17,8 @@ class Change(BaseModel):
 
 @client.get("/v2/stream/recentchange", streaming_response=True)
 async def recent_changes(
-    last_event_id: Annotated[str | None, api.Header("Last-Event-ID")] = None,
-    *,
     result: AsyncIterator[api.ServerSentEvent[Change] | api.Comment],
+    last_event_id: Annotated[str | None, api.Header("Last-Event-ID")] = None,
 ) -> AsyncIterator[api.ServerSentEvent[Change] | api.Comment]:
     return result
 

@@ -183,7 +183,7 @@ def test_a_client_or_transport_of_the_other_side_is_refused(given):
 
 
 def test_http_2_without_its_package_is_refused_at_once(monkeypatch):
-    monkeypatch.setattr("clientele.http_clients.find_spec", lambda name: None)
+    monkeypatch.setattr("clientele.settings.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="http2=True needs the package h2: run pip install h2"):
         api.APIClient(http2=True)
 
@@ -374,3 +374,77 @@ def test_a_call_that_failed_shows_in_its_frames_neither_credentials_nor_bodies()
 
     assert any(each.startswith("Call(") for each in shown)
     assert not any("s3cret" in each for each in shown)
+
+
+# A side that was not given anything does not go past what the other one was given.
+
+
+def handle(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, json=1)
+
+
+class SyncOnly(httpx2.BaseTransport):
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return handle(request)
+
+
+class AsyncOnly(httpx2.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return handle(request)
+
+
+@pytest.mark.parametrize("name", ["transport", "async_transport"])
+def test_a_transport_of_both_sides_serves_both(side, name):
+    client = api.APIClient("http://test", **{name: httpx2.MockTransport(handle)})
+    assert side.call(client, int) == 1
+    assert side.read(client, int, stream_format="jsonl").items == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "serves_sync", "cure"),
+    [
+        (
+            {"transport": SyncOnly()},
+            True,
+            "nothing but transport= or http_client=, .*pass async_transport= or async_http_client=",
+        ),
+        ({"http_client": httpx2.Client(transport=SyncOnly())}, True, "pass async_transport= or async_http_client="),
+        (
+            {"async_transport": AsyncOnly()},
+            False,
+            "nothing but async_transport= .*pass transport= or http_client=, too",
+        ),
+        (
+            {"async_http_client": httpx2.AsyncClient(transport=AsyncOnly())},
+            False,
+            "pass transport= or http_client=, too",
+        ),
+    ],
+)
+def test_the_side_that_was_given_nothing_raises_and_says_what_to_pass(side, given, serves_sync, cure):
+    client = api.APIClient("http://test" if "transport" in str([*given]) else None, **given)
+
+    def call() -> int:
+        return side.call(client, int, path="http://test/")
+
+    if side.is_sync is serves_sync:
+        assert call() == 1
+    else:
+        with pytest.raises(RuntimeError, match=cure):
+            call()
+
+
+def test_each_side_uses_its_own(side):
+    client = api.APIClient("http://test", transport=SyncOnly(), async_transport=AsyncOnly())
+    assert side.call(client, int) == 1
+
+
+def test_a_mount_of_the_other_side_is_not_passed_by(side):
+    client = api.APIClient("http://test", mounts={"http://test": SyncOnly()})
+    if side.is_sync:
+        assert side.call(client, int) == 1
+    else:
+        with pytest.raises(
+            TypeError, match=r"mounts\['http://test'\] is no httpx2.AsyncBaseTransport, which this call"
+        ):
+            side.call(client, int)

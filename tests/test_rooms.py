@@ -19,7 +19,8 @@ ROOMS = [
     ["http_clients"],
     ["streaming"],
     ["wire"],
-    ["redirects", "headers", "validation"],
+    ["settings"],
+    ["redirects", "headers", "proxies", "validation"],
     ["exceptions"],
     ["bodies", "content", "redaction", "event_loop"],
 ]

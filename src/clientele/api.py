@@ -16,7 +16,7 @@ from .exceptions import (
     TransportError,
     UnexpectedContentType,
 )
-from .http_clients import HTTPClientSettings
+from .settings import HTTPClientSettings
 from .streaming.reconnect import Reconnect, ReconnectAttempt, Retry, RetryAttempt
 from .streaming.sse import Comment, ServerSentEvent
 from .streaming.stream import AsyncStream, Stream

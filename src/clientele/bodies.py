@@ -22,9 +22,9 @@ from typing import IO, Any, TypeAlias
 import anyio.to_thread
 import httpx2
 
-FileContent: TypeAlias = str | bytes | os.PathLike[str] | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]
+FileContent: TypeAlias = bytes | os.PathLike[str] | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]
 FilePart: TypeAlias = tuple[str, Any, str]  # the name of a file, what it is read from, its content type
-FileTypes: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
+FileTypes: TypeAlias = FileContent | tuple[str, FileContent | str] | tuple[str, FileContent | str, str]
 
 _READ_SIZE = 64 * 1024  # bytes
 _TO_ESCAPE_IN_NAMES = re.compile(r'["\r\n]')  # WHATWG HTML, section 4.10.21.8
@@ -206,12 +206,12 @@ def file_part(given: Any) -> FilePart:
         if len(given) not in (2, 3) or not all(isinstance(each, str) for each in (given[0], *given[2:])):
             raise TypeError(f"a tuple is (name, content) or (name, content, content type), not one of {len(given)}")
         name, content, content_type = (*given, None)[:3]
-    if isinstance(content, str):
+    if isinstance(content, str) and name is not None:  # by itself it might be a path
         content = content.encode()
     elif isinstance(content, bytearray | memoryview):
         content = bytes(content)
     elif not isinstance(content, bytes | os.PathLike) and not is_streamed(content):
-        kinds = "bytes, a path, a file, an iterator of bytes, or (name, content, content type)"
+        kinds = "bytes, pathlib.Path(...), a file, an iterator of bytes, or (name, content, content type)"
         raise TypeError(f"{type(content).__name__} is no file; pass {kinds}")
     if is_file(content):
         _check_file(content)

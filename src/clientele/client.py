@@ -13,8 +13,9 @@ from .endpoints.endpoint import EndpointDecorator, PendingStream, declare, direc
 from .endpoints.options import EndpointOptions, RequestOptions, StreamOptions, StreamRequestOptions, checked_options
 from .endpoints.request import UNSENDABLE, named
 from .headers import is_token
-from .http_clients import HTTPClients, HTTPClientSettings
+from .http_clients import HTTPClients
 from .redaction import printable_path, printable_url
+from .settings import HTTPClientSettings
 from .streaming.reconnect import Retry
 from .streaming.stream import AsyncStream, Stream
 
@@ -66,7 +67,7 @@ class APIClient:
         client = APIClient(base_url="http://localhost:8000")
 
         @client.get("/users/{user_id}")
-        async def get_user(user_id: int, *, result: User) -> User:
+        async def get_user(result: User, user_id: int) -> User:
             return result
 
         user = await get_user(5)
@@ -107,7 +108,7 @@ class APIClient:
         for name, client in (("http_client", http_client), ("async_http_client", async_http_client)):
             if client is not None and is_set:
                 cure = f"set what you need on the {name} itself"
-                raise TypeError(f"{name} is used as it is, so nothing but base_url goes with it; {cure}")
+                raise TypeError(f"{name} is used as it is, so neither settings nor transports go with it; {cure}")
         _check_names("APIClient", settings, (*_BESIDE_SETTINGS, *HTTPClientSettings.__annotations__))
         self._base_url = "" if base_url is None else _checked_base_url(base_url)
         # Of every call, unless it has its own.

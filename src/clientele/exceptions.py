@@ -40,7 +40,8 @@ _REASONS: dict[type[Exception], str] = {
     httpx2.WriteError: "the connection broke while the request was sent",
     httpx2.ProxyError: "the proxy refused",
     httpx2.RemoteProtocolError: "the server broke off, or broke the protocol",
-    httpx2.LocalProtocolError: "the request cannot be written as HTTP: a header's name or value is not allowed",
+    httpx2.LocalProtocolError: "the request cannot be written as HTTP: a header's name or value is not allowed, or the "
+    "body has another length than its Content-Length",
     httpx2.UnsupportedProtocol: "only http:// and https:// can be called; a path alone needs a client with a base_url",
     httpx2.DecodingError: "the body cannot be decoded",
     httpx2.TooManyRedirects: "too many redirects",
@@ -82,6 +83,10 @@ class APIException(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:  # the default would call the class with nothing but the message
         return _rebuild, (type(self), *self.args), self.__dict__
+
+
+class UnwritableRequest(httpx2.LocalProtocolError):
+    """A request that the wire cannot write as HTTP. No value of a header is in the message."""
 
 
 class TransportError(APIException):
@@ -247,8 +252,11 @@ def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Requ
             option = "idle_timeout" if phase == "read" and IS_STREAM in request.extensions else "timeout"
             return f"{words} within {request.extensions.get('timeout', {}).get(phase)} s ({option})"
     words = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
-    # What could not be written is quoted by the library below; it may be a header, and a secret.
-    detail = "" if isinstance(error, httpx2.LocalProtocolError) else excerpt(str(error))
+    if isinstance(error, UnwritableRequest):
+        words = "the request cannot be written as HTTP"
+    # What could not be written is quoted by other libraries; it may be a header, and a secret.
+    is_shown = isinstance(error, UnwritableRequest) or not isinstance(error, httpx2.LocalProtocolError)
+    detail = excerpt(str(error)) if is_shown else ""
     return f"{words}: {detail}" if detail else words
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx2
 
 from .redaction import excerpt
 
-HeaderTypes: TypeAlias = httpx2.Headers | Mapping[str, str] | Sequence[tuple[str, str]]
+HeaderTypes: TypeAlias = httpx2.Headers | Mapping[str, str] | Mapping[bytes, bytes] | Sequence[tuple[str, str]]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN_IN_HEADERS = re.compile(r"[\x00-\x08\n-\x1f\x7f]|^[ \t]|[ \t]$")
 
 
 def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
-    """The headers; a `ValueError` where one cannot be sent."""
+    """The headers; a `TypeError` or `ValueError` where one cannot be sent."""
     if headers is None:
         return httpx2.Headers()
     if isinstance(headers, httpx2.Headers):
         headers = headers.multi_items()
-    items = [*(headers.items() if isinstance(headers, Mapping) else headers)]
+    if not isinstance(headers, Mapping | list | tuple):
+        raise TypeError(f"headers are of type {type(headers).__name__}; pass a mapping, pairs, or httpx2.Headers")
+    items = [_text_pair(field) for field in (headers.items() if isinstance(headers, Mapping) else headers)]
     for name, value in items:
         if not is_token(name):
             raise ValueError(f"{excerpt(name)!r} cannot be the name of a header; it is no token")
@@ -33,6 +35,17 @@ def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
                 "a character outside ASCII, or white space around it"
             )
     return httpx2.Headers([(name.encode(), value.encode()) for name, value in items])
+
+
+def _text_pair(field: Any) -> tuple[str, str]:
+    if not isinstance(field, tuple | list) or len(field) != 2:
+        raise TypeError("headers are pairs of a name and a value; pass a mapping, or a list of such pairs")
+    name, value = [each.decode("latin-1") if isinstance(each, bytes) else each for each in field]
+    if not isinstance(name, str):
+        raise TypeError(f"a header has the name {name!r}; pass text")
+    if not isinstance(value, str):
+        raise TypeError(f"the value of the header {name!r} is of type {type(value).__name__}; pass text: str(value)")
+    return name, value
 
 
 def is_sendable(value: str) -> bool:

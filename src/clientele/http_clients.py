@@ -8,78 +8,24 @@ first. After a fork, those of the parent stay with the parent.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import ipaddress
 import os
 import ssl
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http.cookiejar import CookieJar
-from importlib.util import find_spec
-from typing import Any, TypeAlias, TypedDict
-from urllib.request import getproxies
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import httpx2
 
 from .event_loop import EventLoop, PerLoop
-from .headers import HeaderTypes, checked_headers
+from .headers import checked_headers
+from .proxies import RefusingTransport, UnusableProxy, environment_proxies, naming
 from .redirects import redirect_hooks
+from .settings import HTTPClientSettings, checked_settings
 from .wire.network import KEEPALIVE_OPTIONS
 from .wire.steps import settled
 from .wire.tls import OfferingContext
 from .wire.transport import DEFAULT_LIMITS, AsyncWireTransport, WireTransport
-
-Primitive: TypeAlias = str | int | float | bool | None
-QueryParamTypes: TypeAlias = (
-    httpx2.QueryParams | Mapping[str, Primitive | Sequence[Primitive]] | Sequence[tuple[str, Primitive]] | str
-)
-CookieTypes: TypeAlias = httpx2.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
-AuthTypes: TypeAlias = tuple[str, str] | Callable[[httpx2.Request], httpx2.Request] | httpx2.Auth
-TimeoutTypes: TypeAlias = float | tuple[float | None, float | None, float | None, float | None] | httpx2.Timeout | None
-
-
-class HTTPClientSettings(TypedDict, total=False):
-    """The keywords of `httpx2.Client` that hold for synchronous and asynchronous calls alike.
-
-    They have the meaning that they have there, and its defaults, but that redirects are followed unless said otherwise.
-
-    Attributes:
-        headers: Sent with every request.
-        params: Query parameters of every request.
-        cookies: Sent with every request; those that servers set join them.
-        auth: A user name and password, or any `httpx2.Auth`.
-        timeout: Timeouts in seconds, default 5; the read timeout does not apply to streams.
-        follow_redirects: Default `True`.
-        max_redirects: Default 20.
-        verify: A TLS context, or `False` to trust every certificate.
-        trust_env: Whether proxies and the like are taken from the environment. Default `True`.
-        http1: Whether HTTP/1.1 is spoken. Default `True`.
-        http2: Whether HTTP/2 is spoken. Default `False`.
-        proxy: The URL of a proxy for all requests.
-        mounts: Transports for some URLs.
-        limits: How many connections there may be.
-        event_hooks: Functions to call with every `"request"` and `"response"`.
-        default_encoding: The encoding of text that does not say its own.
-    """
-
-    headers: HeaderTypes
-    params: QueryParamTypes
-    cookies: CookieTypes
-    auth: AuthTypes
-    timeout: TimeoutTypes
-    follow_redirects: bool
-    max_redirects: int
-    verify: ssl.SSLContext | bool
-    trust_env: bool
-    http1: bool
-    http2: bool
-    proxy: str | httpx2.URL | httpx2.Proxy
-    mounts: Mapping[str, httpx2.BaseTransport | httpx2.AsyncBaseTransport | None]
-    limits: httpx2.Limits
-    event_hooks: Mapping[str, list[Callable[..., Any]]]
-    default_encoding: str | Callable[[bytes], str | None]
-
 
 _CLOSED = "the client has been closed; a client that is to be used again must stay open"
 _OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "event_hooks")
@@ -90,9 +36,8 @@ class HTTPClients:
     """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
 
     Raises:
-        ImportError: HTTP/2 is asked for, and its package is missing.
         TypeError: A client or transport is for the other side.
-        ValueError: A header cannot be sent.
+        ImportError, TypeError, ValueError: What `checked_settings` raises.
     """
 
     def __init__(
@@ -113,6 +58,10 @@ class HTTPClients:
         ):
             if given is not None and not isinstance(given, kind):
                 raise TypeError(f"{name} must be of type httpx2.{kind.__name__}; it is of type {type(given).__name__}")
+        checked_settings(settings)
+        both: Any = transport or async_transport
+        if isinstance(both, httpx2.BaseTransport) and isinstance(both, httpx2.AsyncBaseTransport):  # as a mock is
+            transport, async_transport = transport or both, async_transport or both
         self.headers = checked_headers(settings.get("headers"))
         self.is_closed = False
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
@@ -124,8 +73,6 @@ class HTTPClients:
         self._clients: dict[int, httpx2.Client] = {}
         self._async_client: httpx2.AsyncClient | None = None
         self._async_transports: list[AsyncWireTransport | _PerLoopTransport] = []
-        if settings.get("http2") and find_spec("h2") is None:
-            raise ImportError("http2=True needs the package h2: run pip install h2")
         tls = settings.get("verify", True), settings.get("trust_env", True), settings.get("http2", False)
         self._ssl_context = functools.cache(functools.partial(_ssl_context, *tls))
         is_needed = settings.get("verify", True) is not True or not base_url.startswith("http://")
@@ -140,12 +87,14 @@ class HTTPClients:
             raise RuntimeError(_CLOSED)
         if self._given_client is not None:
             return self._given_client
+        if self._transport is None and (self._async_transport or self._given_async_client):
+            raise RuntimeError(_one_sided("a synchronous", "async_transport", "async_http_client"))
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
-            make = functools.partial(self._make_transport, WireTransport, httpx2.HTTPTransport)
+            make = functools.partial(self._make_transport, WireTransport, _HTTPXTransport)
             hooks = self._hooks(is_async=False)
-            made = httpx2.Client(**self._client_settings(self._transport, make), event_hooks=hooks)
+            made = httpx2.Client(**self._client_settings(self._transport, make, is_async=False), event_hooks=hooks)
             client = self._clients.setdefault(process, made)  # another thread may have been faster
         return client
 
@@ -159,10 +108,12 @@ class HTTPClients:
             raise RuntimeError(_CLOSED)
         if self._given_async_client is not None:
             return self._given_async_client
+        if self._async_transport is None and (self._transport or self._given_client):
+            raise RuntimeError(_one_sided("an asynchronous", "transport", "http_client"))
         if self._async_transport is not None:
             EventLoop.running().close_at_shutdown(self._async_transport)
         if self._async_client is None:
-            settings = self._client_settings(self._async_transport, self._make_async_transport)
+            settings = self._client_settings(self._async_transport, self._make_async_transport, is_async=True)
             self._async_client = httpx2.AsyncClient(**settings, event_hooks=self._hooks(is_async=True))
         return self._async_client
 
@@ -185,22 +136,34 @@ class HTTPClients:
                 await client.aclose()
         self.close()
 
-    def _client_settings(self, given: Any, make: Callable[[httpx2.Proxy | None], Any]) -> dict[str, Any]:
+    def _client_settings(
+        self, given: Any, make: Callable[[httpx2.Proxy | UnusableProxy | None], Any], *, is_async: bool
+    ) -> dict[str, Any]:
         """What an httpx2 client takes, but for its hooks: its settings, and the transports that these make."""
         settings, proxy = self._settings, self._settings.get("proxy")
-        proxies: Mapping[str, httpx2.Proxy | None] = {}
+        proxies: Mapping[str, httpx2.Proxy | UnusableProxy | None] = {}
         if proxy is not None:
             proxies = {"all://": proxy if isinstance(proxy, httpx2.Proxy) else httpx2.Proxy(proxy)}
         elif settings.get("trust_env", True) and given is None:
             proxies = environment_proxies()
         mounts = {pattern: None if proxy is None else make(proxy) for pattern, proxy in proxies.items()}
+        mounts |= settings.get("mounts") or {}
+        kind = httpx2.AsyncBaseTransport if is_async else httpx2.BaseTransport
+        for pattern, transport in mounts.items():
+            if not isinstance(transport, kind | None):
+                problem = f"mounts[{pattern!r}] is no httpx2.{kind.__name__}, which this call needs"
+                mounts[pattern] = RefusingTransport(TypeError(problem))
         return {
             **{name: value for name, value in settings.items() if name not in _OF_TRANSPORTS},
             "transport": given or make(None),
-            "mounts": mounts | dict(settings.get("mounts") or {}),
+            "mounts": mounts,
         }
 
-    def _make_transport(self, ours: Callable[..., Any], httpx2s: Callable[..., Any], proxy: httpx2.Proxy | None) -> Any:
+    def _make_transport(
+        self, ours: Callable[..., Any], httpx2s: Callable[..., Any], proxy: httpx2.Proxy | UnusableProxy | None
+    ) -> Any:
+        if isinstance(proxy, UnusableProxy):
+            return RefusingTransport(proxy)
         http1, http2 = self._settings.get("http1", True), self._settings.get("http2", False)
         limits = self._settings.get("limits", DEFAULT_LIMITS)
         protocols = ["h2"] * http2 + ["http/1.1"] * http1
@@ -209,15 +172,14 @@ class HTTPClients:
             return ours(verify=context, limits=limits, proxy=proxy)
         options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
         made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
-        if isinstance(made, httpx2.HTTPTransport):
+        if isinstance(made, _HTTPXTransport):
             weakref.finalize(self, made.close)  # at the interpreter's exit, too: httpx2 closes all connections or none
         return made
 
-    def _make_async_transport(self, proxy: httpx2.Proxy | None) -> httpx2.AsyncBaseTransport:
-        made: AsyncWireTransport | _PerLoopTransport = self._make_transport(
-            AsyncWireTransport, _PerLoopTransport, proxy
-        )
-        self._async_transports.append(made)
+    def _make_async_transport(self, proxy: httpx2.Proxy | UnusableProxy | None) -> httpx2.AsyncBaseTransport:
+        made: httpx2.AsyncBaseTransport = self._make_transport(AsyncWireTransport, _PerLoopTransport, proxy)
+        if isinstance(made, AsyncWireTransport | _PerLoopTransport):
+            self._async_transports.append(made)
         return made
 
     def _hooks(self, *, is_async: bool) -> Mapping[str, list[Callable[..., Any]]]:
@@ -229,18 +191,43 @@ class HTTPClients:
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
 
 
+class _HTTPXTransport(httpx2.BaseTransport):
+    """httpx2's own transport, whose errors name the proxy."""
+
+    def __init__(self, *, proxy: httpx2.Proxy | None, **settings: Any) -> None:
+        self._proxy = proxy
+        self._transport = httpx2.HTTPTransport(proxy=proxy, **settings)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        with naming(self._proxy):
+            return self._transport.handle_request(request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class _PerLoopTransport(httpx2.AsyncBaseTransport):
     """httpx2's own transports, which are bound to an event loop: one for each."""
 
-    def __init__(self, **settings: Any) -> None:
-        self._transports = PerLoop(lambda: httpx2.AsyncHTTPTransport(**settings))
+    def __init__(self, *, proxy: httpx2.Proxy | None, **settings: Any) -> None:
+        self._proxy = proxy
+        self._transports = PerLoop(lambda: httpx2.AsyncHTTPTransport(proxy=proxy, **settings))
         self.close_soon = self._transports.close_soon
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        return await self._transports.here().handle_async_request(request)
+        with naming(self._proxy):
+            return await self._transports.here().handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._transports.aclose()
+
+
+def _one_sided(call: str, transport: str, client: str) -> str:
+    given = f"this client was given nothing but {transport}= or {client}=, and {call} call would go past that"
+    other = {"transport": "async_transport", "async_transport": "transport"}[transport]
+    return (
+        f"{given}; pass {other}= or {client.replace('async_', '') if 'async_' in client else f'async_{client}'}=, too"
+    )
 
 
 def _ssl_context(verify: ssl.SSLContext | bool, trust_env: bool, http2: bool) -> ssl.SSLContext:
@@ -271,48 +258,3 @@ def _awaitable_hook(hook: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
         await settled(hook(subject))
 
     return awaitable_hook
-
-
-def environment_proxies() -> dict[str, httpx2.Proxy | None]:
-    """The proxy, `None` for none, for each pattern of URLs, in the form of httpx2's `mounts`.
-
-    `HTTP_PROXY`, `HTTPS_PROXY` and `ALL_PROXY` name them, in lower case, too, and `NO_PROXY` the hosts that are called
-    without one. (httpx2 has no public name for its reading of them.)
-    """
-    found = getproxies()
-    proxies: dict[str, httpx2.Proxy | None] = {}
-    for scheme in ("http", "https", "all"):
-        if url := found.get(scheme):
-            proxies[f"{scheme}://"] = httpx2.Proxy(url if "://" in url else f"http://{url}")
-    for host in found.get("no", "").split(","):
-        host = host.strip()
-        if host == "*":
-            return {}
-        with contextlib.suppress(ValueError, httpx2.InvalidURL):  # as other programs do with what they cannot read
-            if host:
-                proxies[_url_pattern(host)] = None
-    return proxies
-
-
-def _url_pattern(host: str) -> str:
-    """The URLs that an entry of `NO_PROXY` means: a URL, an address, a network, or a host and those below it.
-
-    Raises:
-        ValueError, httpx2.InvalidURL: It means nothing.
-    """
-    if "://" in host:
-        httpx2.URL(host)
-        return host
-    address, slash, subnet = host.partition("/")
-    address = address.strip("[]")
-    try:
-        version = ipaddress.ip_address(address).version
-    except ValueError:
-        if slash:
-            raise
-        is_exact = host.lower() == "localhost" or host.startswith("*.")
-        pattern = f"all://{host}" if is_exact else f"all://*{host}"
-        httpx2.URL(pattern)
-        return pattern
-    ipaddress.ip_network(f"{address}{slash}{subnet}", strict=False)
-    return f"all://{address if version == 4 else f'[{address}]'}{slash}{subnet}"

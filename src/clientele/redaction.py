@@ -12,19 +12,25 @@ SECRETS = "clientele.secrets"  # the extension of a request: the texts in its UR
 
 _EXCERPT_LENGTH = 500  # characters
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
-    r"(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|keyid|key_id|oauth|otp|passcode"
-    r"|passphrase|passwd|password|samlresponse|secret|session|sessionid|session_id|signature|token)s?$"
-    r"|(?:^|[^a-z])(?:code|pass|pin|pw|pwd|sid|sig|userpass)$"
+    r"(?:(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|oauth|otp|passcode|passphrase"
+    r"|passwd|password|samlresponse|secret|session|signature|token)s?"
+    r"|(?:^|_)(?:code|dpop|pass|pin|pw|pwd|sid|sig|userpass))"
+    r"(?:_?(?:id|v?\d+|sha_?\d+))*$"
 )
 _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 _QUERY_VALUE = re.compile(r"(?<=[?&])([^=&#]+)=[^&#]*")
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of a query parameter or header says that its value is a secret."""
-    return _SECRET_NAME.search(_CAMEL_CASE_BOUNDARY.sub("_", name).lower()) is not None
+    """Whether the name of a query parameter, header or field says that its value is a secret.
+
+    Hyphens, underscores and capitals are alike: `X-Api-Key`, `api_key`, `apiKey`. A number, version or `id` may follow.
+    """
+    spellings = name, _CAMEL_CASE_BOUNDARY.sub("_", name)  # `DPoP` is one word, `userPin` is two
+    return any(_SECRET_NAME.search(_SEPARATORS.sub("_", spelling.lower())) for spelling in spellings)
 
 
 def printable_url(url: httpx2.URL, secrets: Collection[str] = ()) -> str:

@@ -51,8 +51,9 @@ def _keep_credentials(request: httpx2.Request, cookies: CookieJar) -> None:
     ports = (origin.scheme, origin.port, target.scheme, target.port)
     if origin.host == target.host and ports == ("http", 80, "https", 443):
         return
-    for name in [name for name in request.headers if is_secret(name)]:
-        del request.headers[name]
+    names = [name.decode("latin-1") for name, _ in request.headers.raw]  # as they were spelled
+    for name in filter(is_secret, names):
+        request.headers.pop(name, None)
     kept = httpx2.Cookies()
     for cookie in cookies:
         if cookie.domain:

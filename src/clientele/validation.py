@@ -18,6 +18,7 @@ from .exceptions import type_name
 
 T = TypeVar("T")
 Decode = Callable[[bytes], Any]
+Check = Callable[[str, Any], None]  # raises `TypeError` or `ValueError`, which names what has the value
 
 _ESCAPE_IN_JSON = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
@@ -261,6 +262,36 @@ def validation_error(error: ValueError, value: Any) -> pydantic.ValidationError:
     """What Pydantic makes of a `ValueError` about a value."""
     details: Any = {"type": "value_error", "input": value, "ctx": {"error": error}}
     return pydantic.ValidationError.from_exception_data("value", [details])
+
+
+def instance_check(kinds: Any, words: str) -> Check:
+    """What refuses a value of another class; `words` say what it may be."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is {value!r}; it is {words}")
+
+    return check
+
+
+def function_check(words: str, is_other: Callable[[Any], bool]) -> Check:
+    """What refuses all but functions of one argument, and such other values."""
+
+    def check(name: str, value: Any) -> None:
+        if not is_other(value):
+            check_function(name, value, words)
+
+    return check
+
+
+def value_check(is_right: Callable[[Any], bool], words: str) -> Check:
+    """What refuses a value that is out of its range."""
+
+    def check(name: str, value: Any) -> None:
+        if not is_right(value):
+            raise ValueError(f"{name} is {value!r}; it is {words}")
+
+    return check
 
 
 def check_function(name: str, value: object, kind: str) -> None:

@@ -223,8 +223,8 @@ def test_data_that_cannot_be_a_form_is_refused(data):
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        (5, "int is no file; pass bytes, a path"),
-        ("text", None),
+        (5, "int is no file; pass bytes, pathlib.Path"),
+        ("photo.png", "str is no file; pass bytes, pathlib.Path"),
         (("a",), "a tuple is .name, content"),
         (("a", b"", 5), "a tuple is .name, content"),
         (io.StringIO("a"), "is read as text"),
@@ -239,11 +239,25 @@ def test_what_is_no_file_is_refused_with_its_name(value, problem):
     @client.post("/")
     def upload(file: Annotated[Any, api.File()], *, result: None) -> None: ...
 
-    if problem is None:
+    with pytest.raises((TypeError, ValueError), match=rf"upload\(\): .*'file'.*{problem}"):
         upload(value)
-    else:
-        with pytest.raises((TypeError, ValueError), match=rf"upload\(\): .*'file'.*{problem}"):
-            upload(value)
+
+
+@pytest.mark.parametrize("files", [5, ["a"], [("a", b"", "text/plain")]])
+def test_files_are_named(files):
+    with pytest.raises(
+        TypeError, match="argument 'files' cannot be sent: it is a mapping of names to files, or a list"
+    ):
+        api.APIClient("http://test").request("POST", "/", None, files=files)
+
+
+def test_a_model_has_names_of_its_own():
+    def login(login: Annotated[Login, api.Form("login")], *, result: None) -> None: ...
+
+    with pytest.raises(
+        TypeError, match=r"'login': .* has fields, each with its own name; leave the name out of api.Form"
+    ):
+        api.APIClient("http://test").post("/")(login)
 
 
 def test_a_path_without_a_file_is_pythons_own_error():

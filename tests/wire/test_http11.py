@@ -695,7 +695,7 @@ def test_a_body_is_as_long_as_its_content_length():
     with pytest.raises(httpx2.LocalProtocolError) as too_long:
         writer.frame(b"et")
 
-    assert str(too_short.value) == "the body is 1 bytes shorter than its Content-Length, 5 bytes"
+    assert str(too_short.value) == "the body is 1 bytes shorter than its Content-Length, 5 bytes; leave the header out"
     assert str(too_long.value) == "the body is longer than its Content-Length, 5 bytes; leave the header out"
 
 

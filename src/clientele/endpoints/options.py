@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias, TypedDict
 import httpx2
 
 from ..exceptions import StreamDecodeError
-from ..http_clients import TimeoutTypes
+from ..settings import TimeoutTypes
 from ..streaming.formats import FORMATS, FormatName
 from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent
-from ..validation import check_function, is_number
+from ..validation import Check, function_check, instance_check, is_number, value_check
 
 Until: TypeAlias = str | Callable[[ServerSentEvent[str]], bool]
 OnInvalid: TypeAlias = Literal["raise", "skip"] | Callable[[StreamDecodeError], Any]
@@ -111,9 +111,6 @@ class EndpointOptions(StreamOptions, total=False):
     streaming_response: bool
 
 
-Check: TypeAlias = Callable[[str, Any], None]  # raises `TypeError` or `ValueError`, which names the option
-
-
 def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of an endpoint, with the defaults of those that are not given.
 
@@ -141,60 +138,36 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _instance(kinds: Any, words: str) -> Check:
-    def check(name: str, value: Any) -> None:
-        if not isinstance(value, kinds):
-            raise TypeError(f"{name} is {value!r}; it is {words}")
-
-    return check
-
-
-def _function_or(words: str, is_other: Callable[[Any], bool]) -> Check:
-    def check(name: str, value: Any) -> None:
-        if not is_other(value):
-            check_function(name, value, words)
-
-    return check
-
-
-def _value(is_right: Callable[[Any], bool], words: str) -> Check:
-    def check(name: str, value: Any) -> None:
-        if not is_right(value):
-            raise ValueError(f"{name} is {value!r}; it is {words}")
-
-    return check
-
-
 _TIMEOUTS = (int, float, tuple, httpx2.Timeout, type(None))
 
 OPTIONS: dict[str, tuple[Any, Check]] = {
-    "streaming_response": (False, _instance(bool, "True or False")),
-    "timeout": (CLIENT_DEFAULT, _instance(_TIMEOUTS, "a number of seconds, httpx2.Timeout(...) or None")),
-    "response_map": (None, _instance(Mapping, "a mapping of statuses to types")),
-    "response_parser": (None, _function_or("a function", lambda value: value is None)),
-    "retry": (False, _instance((bool, Retry), "True, False or api.Retry(...)")),
-    "exclude_unset": (False, _instance(bool, "True or False")),
-    "exclude_none": (False, _instance(bool, "True or False")),
+    "streaming_response": (False, instance_check(bool, "True or False")),
+    "timeout": (CLIENT_DEFAULT, instance_check(_TIMEOUTS, "a number of seconds, httpx2.Timeout(...) or None")),
+    "response_map": (None, instance_check(Mapping, "a mapping of statuses to types")),
+    "response_parser": (None, function_check("a function", lambda value: value is None)),
+    "retry": (False, instance_check((bool, Retry), "True, False or api.Retry(...)")),
+    "exclude_unset": (False, instance_check(bool, "True or False")),
+    "exclude_none": (False, instance_check(bool, "True or False")),
     "idle_timeout": (
         None,
-        _value(lambda value: is_number(value, int, float), "a finite number of seconds above 0, or None"),
+        value_check(lambda value: is_number(value, int, float), "a finite number of seconds above 0, or None"),
     ),
     "max_event_size": (
         DEFAULT_MAX_EVENT_SIZE,
-        _value(lambda value: is_number(value, int), "a number of bytes above 0"),
+        value_check(lambda value: is_number(value, int), "a number of bytes above 0"),
     ),
-    "stream_format": (None, _value((*FORMATS,).__contains__, f"one of {', '.join(map(repr, FORMATS))}")),
+    "stream_format": (None, value_check((*FORMATS,).__contains__, f"one of {', '.join(map(repr, FORMATS))}")),
     "until": (
         None,
-        _function_or("the data of an event, or a function of an event", lambda value: isinstance(value, str)),
+        function_check("the data of an event, or a function of an event", lambda value: isinstance(value, str)),
     ),
-    "include_end": (False, _instance(bool, "True or False")),
+    "include_end": (False, instance_check(bool, "True or False")),
     "event_map": (None, lambda name, value: None),  # `EventMap` checks it
     "on_invalid": (
         "raise",
-        _function_or("'raise', 'skip' or a function of a StreamDecodeError", ("raise", "skip").__contains__),
+        function_check("'raise', 'skip' or a function of a StreamDecodeError", ("raise", "skip").__contains__),
     ),
-    "reconnect": (False, _instance((bool, Reconnect), "True, False or api.Reconnect(...)")),
+    "reconnect": (False, instance_check((bool, Reconnect), "True, False or api.Reconnect(...)")),
 }
 """The default of each option of `EndpointOptions`, and what checks another value."""
 

@@ -206,7 +206,9 @@ def _files(parameter: Parameter, value: Any) -> Iterator[tuple[str, FilePart]]:
     """The names and contents of the files that a value is sent as; a list gives several of one name."""
     items: Iterable[tuple[str, Any]] = [(parameter.sent_name, value)]
     if parameter.is_mapping:
-        items = value.items() if isinstance(value, Mapping) else value
+        items = [*value.items()] if isinstance(value, Mapping) else value
+        if not isinstance(items, list) or not all(isinstance(each, tuple) and len(each) == 2 for each in items):
+            raise TypeError("it is a mapping of names to files, or a list of such pairs")
     for name, given in items:
         for each in given if isinstance(given, list) else [given]:
             if each is not None:

@@ -412,6 +412,8 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str], option
     exclude = {each: options[each] for each in ("exclude_unset", "exclude_none")} if place == "form" else {}
     serialize = serializer(annotation, **exclude)
     is_mapping = is_written_as_object(_without_markers(annotation) if is_marked else annotation)
+    if is_mapping and place == "form" and marker.alias is not None:
+        raise TypeError(f"{type_name(annotation)} has fields, each with its own name; leave the name out of api.Form()")
     if is_mapping and (not is_marked or marker.alias is not None or place == "path"):
         raise TypeError(
             f"{type_name(annotation)} is no single value for a {place}; name the parameter 'data' to send it as "

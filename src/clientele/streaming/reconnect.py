@@ -20,6 +20,7 @@ import httpx2
 
 from ..bodies import UnrepeatableBody
 from ..exceptions import APIException, HTTPStatusError, StreamInterrupted, TransportError
+from ..proxies import UnusableProxy
 from ..redaction import excerpt, request_url
 from ..redirects import RefusedRedirect
 from ..validation import check_function, is_number, not_awaitable
@@ -35,6 +36,7 @@ _LASTING = (
     httpx2.UnsupportedProtocol,
     httpx2.TooManyRedirects,
     RefusedRedirect,
+    UnusableProxy,
     UnrepeatableBody,
 )
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, TypeAlias
 import httptools
 import httpx2
 
+from ..exceptions import UnwritableRequest
+
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 MAX_HEAD_SIZE = 100 * 1024
@@ -61,7 +63,7 @@ class RequestWriter:
         is_last: Whether they say that the connection serves no other request.
 
     Raises:
-        httpx2.LocalProtocolError: It cannot be sent, or its framing is contradictory. No value of a header is shown.
+        UnwritableRequest: It cannot be sent, or its framing is contradictory. No value of a header is shown.
 
     Source: RFC 9112, sections 3, 5 and 6; RFC 9110, section 5.5.
     """
@@ -70,24 +72,24 @@ class RequestWriter:
         values: dict[bytes, list[bytes]] = {name: [] for name in (*_FRAMING, b"host")}
         for name, value in headers:
             if not _TOKEN.fullmatch(name):
-                raise httpx2.LocalProtocolError(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
+                raise UnwritableRequest(f"{name.decode('latin-1')!r} is no token, so it cannot name a header")
             if _FORBIDDEN_IN_VALUE.search(value):
                 problem = "has a CR, LF, NUL or other control character in it"
-                raise httpx2.LocalProtocolError(f"the value of the header {name.decode()!r} {problem}")
+                raise UnwritableRequest(f"the value of the header {name.decode()!r} {problem}")
             if (known := values.get(name.lower())) is not None:
                 known.append(value.lower())
         if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
-            raise httpx2.LocalProtocolError("the method or the path of the request cannot be sent as they are")
+            raise UnwritableRequest("the method or the path of the request cannot be sent as they are")
         if len(values[b"host"]) != 1:
-            raise httpx2.LocalProtocolError("a request has one Host header, no more and no less")
+            raise UnwritableRequest("a request has one Host header, no more and no less")
         lengths, codings, options = (
             [each.strip(b" \t") for value in values[name] for each in value.split(b",")] for name in _FRAMING
         )
         if codings and (lengths or codings != [b"chunked"]):
             problem = "a request's Transfer-Encoding is chunked or nothing, and has no Content-Length beside it"
-            raise httpx2.LocalProtocolError(problem)
+            raise UnwritableRequest(problem)
         if len(set(lengths)) > 1 or not all(map(_is_length, lengths)):
-            raise httpx2.LocalProtocolError("the Content-Length of the request is not one whole number")
+            raise UnwritableRequest("the Content-Length of the request is not one whole number; leave the header out")
         self.method = method
         lines = b"".join([b"%b: %b\r\n" % field for field in headers])
         self.head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
@@ -107,14 +109,15 @@ class RequestWriter:
         self._missing -= len(data)
         if self._missing < 0:
             problem = f"the body is longer than its Content-Length, {self._length} bytes; leave the header out"
-            raise httpx2.LocalProtocolError(problem)
+            raise UnwritableRequest(problem)
         return data
 
     def end(self) -> bytes:
         """What ends the body; an error, too, if that is shorter than the headers say."""
         if self._missing:
-            problem = f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
-            raise httpx2.LocalProtocolError(problem)
+            what = f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
+            problem = f"{what}; leave the header out"
+            raise UnwritableRequest(problem)
         self._missing = self._length  # the request may be sent again
         return b"0\r\n\r\n" if self._is_chunked else b""
 

@@ -26,6 +26,7 @@ import httpcore2
 import httpx2
 
 from ..event_loop import PerLoop
+from ..proxies import name_of
 from .connections import Connections, Interrupt
 from .exchange import HTTPCORE2_ERRORS, AsyncResponseBody, Exchange, ResponseBody, httpx2_error, words
 from .http11 import RequestWriter
@@ -166,7 +167,7 @@ class _Wire:
                 if number == self._retries:
                     if self._proxy is None:
                         raise
-                    raise type(error)(f"through the proxy {self._proxy.url}: {words(error)}") from error
+                    raise type(error)(f"through the proxy {name_of(self._proxy)}: {words(error)}") from error
                 delay = 0.0 if number == 0 else 2.0 ** (number - 2)
                 await traced(exchange.trace, "connection.retry", info, functools.partial(self._sleep, delay))
         raise AssertionError("the last attempt either connects or raises")

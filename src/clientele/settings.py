@@ -1,0 +1,157 @@
+"""The keywords of `httpx2.Client` that an `APIClient` takes, and what checks them when the client is made."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from http.cookiejar import CookieJar
+from importlib.util import find_spec
+from typing import Any, TypeAlias, TypedDict
+
+import httpx2
+
+from .headers import HeaderTypes, checked_headers
+from .proxies import checked_proxy
+from .validation import Check, instance_check
+
+Primitive: TypeAlias = str | int | float | bool | None
+QueryParamTypes: TypeAlias = (
+    httpx2.QueryParams | Mapping[str, Primitive | Sequence[Primitive]] | Sequence[tuple[str, Primitive]] | str
+)
+CookieTypes: TypeAlias = httpx2.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
+AuthTypes: TypeAlias = tuple[str, str] | Callable[[httpx2.Request], httpx2.Request] | httpx2.Auth
+TimeoutTypes: TypeAlias = float | tuple[float | None, float | None, float | None, float | None] | httpx2.Timeout | None
+
+
+class HTTPClientSettings(TypedDict, total=False):
+    """The keywords of `httpx2.Client` that hold for synchronous and asynchronous calls alike.
+
+    They have the meaning that they have there, and its defaults, but that redirects are followed unless said otherwise.
+
+    Attributes:
+        headers: Sent with every request.
+        params: Query parameters of every request.
+        cookies: Sent with every request; those that servers set join them.
+        auth: A user name and password, or any `httpx2.Auth`.
+        timeout: Timeouts in seconds, default 5; the read timeout does not apply to streams.
+        follow_redirects: Default `True`.
+        max_redirects: Default 20.
+        verify: A TLS context, or `False` to trust every certificate.
+        trust_env: Whether proxies and the like are taken from the environment. Default `True`.
+        http1: Whether HTTP/1.1 is spoken. Default `True`.
+        http2: Whether HTTP/2 is spoken. Default `False`.
+        proxy: The URL of a proxy for all requests.
+        mounts: Transports for some URLs.
+        limits: How many connections there may be.
+        event_hooks: Functions to call with every `"request"` and `"response"`.
+        default_encoding: The encoding of text that does not say its own.
+    """
+
+    headers: HeaderTypes
+    params: QueryParamTypes
+    cookies: CookieTypes
+    auth: AuthTypes
+    timeout: TimeoutTypes
+    follow_redirects: bool
+    max_redirects: int
+    verify: ssl.SSLContext | bool
+    trust_env: bool
+    http1: bool
+    http2: bool
+    proxy: str | httpx2.URL | httpx2.Proxy
+    mounts: Mapping[str, httpx2.BaseTransport | httpx2.AsyncBaseTransport | None]
+    limits: httpx2.Limits
+    event_hooks: Mapping[str, list[Callable[..., Any]]]
+    default_encoding: str | Callable[[bytes], str | None]
+
+
+def checked_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that no client can be made of.
+
+    Raises:
+        ImportError: HTTP/2 or a SOCKS proxy is asked for, and its package is missing.
+        TypeError: A setting is of another type.
+        ValueError: A setting is out of its range; or a header cannot be sent.
+    """
+    for name, value in settings.items():
+        if name in _CHECKS and (value is not None or name not in _MAY_BE_NONE):
+            _CHECKS[name](name, value)
+    if not settings.get("http1", True) and not settings.get("http2", False):
+        raise ValueError("http1 and http2 are both False; one of them must be spoken")
+
+
+def _check_headers(name: str, value: Any) -> None:
+    checked_headers(value)
+
+
+def _check_proxy(name: str, value: Any) -> None:
+    if not isinstance(value, httpx2.Proxy):
+        checked_proxy(value, name)
+
+
+def _check_auth(name: str, value: Any) -> None:
+    is_pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, str | bytes) for each in value)
+    if not (is_pair or callable(value) or isinstance(value, httpx2.Auth)):
+        shown = f"a tuple of {len(value)}" if isinstance(value, tuple) else f"of type {type(value).__name__}"
+        raise TypeError(f"auth is {shown}; it is (user name, password), httpx2.Auth, or a function of a request")
+
+
+def _check_timeout(name: str, value: Any) -> None:
+    kinds = (int, float, httpx2.Timeout)
+    is_tuple = (
+        isinstance(value, tuple) and len(value) == 4 and all(isinstance(each, int | float | None) for each in value)
+    )
+    if isinstance(value, bool) or not (isinstance(value, kinds) or is_tuple):
+        raise TypeError(f"timeout is {value!r}; it is a number of seconds, httpx2.Timeout(...) or None")
+
+
+def _check_mounts(name: str, value: Any) -> None:
+    _of(Mapping, "a mapping of URL patterns to transports")(name, value)
+    for pattern, transport in value.items():
+        if not isinstance(transport, httpx2.BaseTransport | httpx2.AsyncBaseTransport | None):
+            raise TypeError(
+                f"mounts[{pattern!r}] is of type {type(transport).__name__}; it is an httpx2 transport or None"
+            )
+
+
+def _check_event_hooks(name: str, value: Any) -> None:
+    _of(Mapping, "a mapping of 'request' and 'response' to lists of functions")(name, value)
+    for event, hooks in value.items():
+        if event not in ("request", "response") or not isinstance(hooks, list | tuple) or not all(map(callable, hooks)):
+            raise TypeError(
+                f"event_hooks has {event!r}: {hooks!r}; it maps 'request' and 'response' to lists of functions"
+            )
+
+
+def _check_http2(name: str, value: Any) -> None:
+    _of(bool, "True or False")(name, value)
+    if value and find_spec("h2") is None:
+        raise ImportError("http2=True needs the package h2: run pip install h2")
+
+
+def _check_max_redirects(name: str, value: Any) -> None:
+    _of(int, "a number")(name, value)
+    if value < 0:
+        raise ValueError(f"max_redirects is {value}; it is 0 or more")
+
+
+_of = instance_check
+_MAY_BE_NONE = ("headers", "params", "cookies", "auth", "timeout", "proxy", "mounts", "event_hooks")
+_CHECKS: dict[str, Check] = {
+    "headers": _check_headers,
+    "params": _of((str, Mapping, Sequence, httpx2.QueryParams), "a mapping, pairs, or a text"),
+    "cookies": _of((httpx2.Cookies, CookieJar, dict, list), "a dict, pairs, httpx2.Cookies or a CookieJar"),
+    "auth": _check_auth,
+    "timeout": _check_timeout,
+    "follow_redirects": _of(bool, "True or False"),
+    "max_redirects": _check_max_redirects,
+    "verify": _of((ssl.SSLContext, bool), "True, False, or a context, as ssl.create_default_context(cafile=...) makes"),
+    "trust_env": _of(bool, "True or False"),
+    "http1": _of(bool, "True or False"),
+    "http2": _check_http2,
+    "proxy": _check_proxy,
+    "mounts": _check_mounts,
+    "limits": _of(httpx2.Limits, "httpx2.Limits(...)"),
+    "event_hooks": _check_event_hooks,
+    "default_encoding": _of((str, Callable), "the name of an encoding, or a function of the content"),
+}
