@@ -154,7 +154,7 @@ def make_exceptions() -> list[api.APIException]:
         api.StreamDecodeError(
             event=api.ServerSentEvent("x"), event_number=1, expected=int, validation_error=caught.value, **place
         ),
-        api.UnexpectedContentType(response, cure="declare it so"),
+        api.UnexpectedContentType(response, problem="", cure="declare it so"),
         api.EventTooLarge(event_number=1, max_event_size=5, **place),
     ]
 

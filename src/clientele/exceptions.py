@@ -113,6 +113,10 @@ class HTTPStatusError(_AnsweredError):
         self.parsed = parsed
         self.problem: ProblemDetails | None = problem_details(response)
         answer = f"{response.status_code} {response.reason_phrase}".strip()
+        if response.has_redirect_location:
+            answer += ", a redirect, which the client does not follow"
+        elif response.status_code in (301, 302, 303, 307, 308):
+            answer += ", a redirect without a Location"
         body = _body_excerpt(response)
         super().__init__(f"{answer}: {body}" if body else answer, request=response.request, response=response)
 
@@ -199,19 +203,22 @@ class StreamDecodeError(_AnsweredError, StreamError):
         expected: object,
         validation_error: pydantic.ValidationError,
         response: httpx2.Response,
+        is_end: bool = False,
         **progress: Unpack[_Progress],
     ) -> None:
         self.event = event
         self.validation_error = validation_error
         name = "" if event.event == "message" else f" ({excerpt(event.event)!r})"
-        cure = "; if that ends the stream, declare it with until=" if _SENTINEL.fullmatch(event.data.strip()) else ""
+        cure = "; it is the end of the stream and no item, so leave include_end= out" if is_end else ""
+        if not is_end and _SENTINEL.fullmatch(event.data.strip()):
+            cure = "; if that ends the stream, declare it with until="
         found = f"{_mismatches(validation_error)}: {excerpt(event.data) or 'its data is empty'}{cure}"
         message = f"event {event_number}{name} of the stream is not {type_name(expected)}: {found}"
         super().__init__(message, request=response.request, response=response, **progress)
 
 
 class UnexpectedContentType(_AnsweredError, StreamError):
-    """A stream was declared and something else came, or the other way round; `cure` says what to do.
+    """A stream was declared and something else came, or the other way round.
 
     Where a stream was declared, the body has been read: what came of it within the read timeout, at most its first MiB.
     So `error.response.json()` works.
@@ -220,12 +227,13 @@ class UnexpectedContentType(_AnsweredError, StreamError):
         content_type: The response's `Content-Type`, `""` where it has none.
     """
 
-    def __init__(self, response: httpx2.Response, *, cure: str) -> None:
+    def __init__(self, response: httpx2.Response, *, problem: str, cure: str) -> None:
         self.content_type: str = response.headers.get("Content-Type", "")
         found = f"content type {excerpt(self.content_type)!r}" if self.content_type else "no content type"
-        message = f"the answer (status {response.status_code}) has {found}, {cure}"
+        body = ""
         with contextlib.suppress(httpx2.ResponseNotRead):
-            message += f": {body}" if (body := _body_excerpt(response)) else ""
+            body = f": {_body_excerpt(response) or 'the body is empty'}"
+        message = f"the answer (status {response.status_code}) has {found}, {problem}{body}; {cure}"
         super().__init__(message, request=response.request, response=response)
 
 
@@ -276,7 +284,7 @@ def _mismatches(error: pydantic.ValidationError) -> str:
 
 
 def _body_excerpt(response: httpx2.Response) -> str:
-    content_type = response.headers.get("Content-Type", "text/plain")
+    content_type = response.headers.get("Content-Type", "") or "text/plain"
     if _TEXTUAL_MEDIA_TYPE.match(content_type):
         return excerpt(text_content(response))
     return f"{len(response.content)} bytes of {excerpt(content_type)}"

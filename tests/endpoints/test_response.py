@@ -85,6 +85,22 @@ def test_what_is_no_text_is_replaced_in_json(side, serve, body):
     assert side.call(client, dict) == {"a": "\ufffd\\ud83d"}
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        ("302 Found", "", "302 Found, a redirect without a Location"),
+        ("307 Temporary Redirect", "Location: /x\r\n", "307 Temporary Redirect, a redirect, which the client does not"),
+        ("304 Not Modified", "", "304 Not Modified"),
+    ],
+)
+def test_a_redirect_in_place_of_json_is_called_so(side, serve, status, headers, words):
+    client = api.APIClient(serve(answer(b"", status=status, headers=headers)).url, follow_redirects=False)
+    with pytest.raises(api.HTTPStatusError) as caught:
+        side.call(client, dict)
+    assert f": {words}" in str(caught.value)
+    assert side.call(client, httpx2.Response).status_code == caught.value.status_code
+
+
 def test_decimals_keep_their_digits(side, serve):
     client = api.APIClient(base_url=serve(answer(b'{"a": 1.10, "b": 0.12345678901234567890123}')).url)
     assert side.call(client, dict[str, Decimal]) == {"a": Decimal("1.10"), "b": Decimal("0.12345678901234567890123")}

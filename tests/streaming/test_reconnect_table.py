@@ -89,7 +89,7 @@ def test_what_follows_each_ending(how, without, with_reconnect):
         (transport_error(httpx2.UnsupportedProtocol("")), "refused"),
         (transport_error(httpx2.TooManyRedirects("")), "refused"),
         (transport_error(RefusedRedirect("")), "refused"),
-        (api.UnexpectedContentType(httpx2.Response(200, request=REQUEST), cure=""), "refused"),
+        (api.UnexpectedContentType(httpx2.Response(200, request=REQUEST), problem="", cure=""), "refused"),
     ],
     ids=str,
 )

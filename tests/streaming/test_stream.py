@@ -183,7 +183,7 @@ def test_a_redirect_that_is_not_followed_is_named(side, serve):
     server = serve(answer(b"", status="307 Temporary Redirect", headers="Location: /there\r\n"))
     reading = side.read(api.APIClient(base_url=server.url, follow_redirects=False), str)
     assert isinstance(reading.error, api.UnexpectedContentType)
-    assert "it is a redirect, which the client does not follow" in str(reading.error)
+    assert "and is a redirect, which the client does not follow" in str(reading.error)
 
 
 def test_a_response_that_only_says_that_nothing_has_changed_is_no_redirect(side, serve):
@@ -272,7 +272,8 @@ def test_what_came_in_place_of_a_stream_says_why(side, serve):
     server = serve(answer(b'{"error": {"message": "quota exceeded"}}'))
     reading = side.read(client_of(server), dict)
     assert isinstance(reading.error, api.UnexpectedContentType)
-    assert str(reading.error).endswith(': {"error": {"message": "quota exceeded"}}')
+    assert "'application/json', where text/event-stream, application/x-ndjson, " in str(reading.error)
+    assert ' was expected: {"error": {"message": "quota exceeded"}}; if it is a stream, say its' in str(reading.error)
     assert reading.error.response.json() == {"error": {"message": "quota exceeded"}}
 
 
@@ -289,16 +290,16 @@ def test_a_stream_that_reconnects_says_what_came_in_its_place(side, serve):
     reading = side.read(client_of(server), int, reconnect=api.Reconnect(initial_delay=0))
     assert reading.items == [1]
     assert isinstance(reading.error, api.UnexpectedContentType)
-    assert str(reading.error).endswith(": <h1>log in</h1>")
+    assert " was expected: <h1>log in</h1>; " in str(reading.error)
     assert (reading.error.response.text, reading.error.last_event_id) == ("<h1>log in</h1>", "7")
 
 
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("302 Found", "it is a redirect without a Location to follow"),
-        ("308 Permanent Redirect", "it is a redirect without a Location to follow"),
-        ("304 Not Modified", "nothing has changed; leave If-None-Match and the like out"),
+        ("302 Found", "and is a redirect without a Location: the body is empty; ask"),
+        ("308 Permanent Redirect", "and is a redirect without a Location: the body is empty; ask"),
+        ("304 Not Modified", "and nothing has changed since: the body is empty; leave If-None-Match and the like out"),
     ],
 )
 def test_a_redirect_that_leads_nowhere_is_called_so(side, serve, status, words):

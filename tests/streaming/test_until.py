@@ -446,6 +446,7 @@ def test_an_end_that_is_no_item_raises_as_any_other_event_does(side, serve):
     reading = side.read(client_of(server), int, until="[DONE]", include_end=True)
     assert reading.items == [1]
     assert isinstance(reading.error, api.StreamDecodeError)
+    assert str(reading.error).endswith("[DONE]; it is the end of the stream and no item, so leave include_end= out")
 
 
 def test_a_block_without_data_is_never_an_item(side, serve):

@@ -35,10 +35,11 @@ from .signature import Plan
 R = TypeVar("R")
 _DEFAULT_READ_TIMEOUT = 5.0  # httpx2's, in seconds
 _IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
-_UNDECLARED_STREAM = (
-    "which is a stream; declare the endpoint with streaming_response=True, "
-    "and its result as AsyncIterator[T] or Iterator[T]; or call client.stream or client.astream"
-)
+_UNDECLARED_STREAM = {
+    "problem": "which is a stream",
+    "cure": "declare the endpoint with streaming_response=True, and its result as AsyncIterator[T] or Iterator[T]; "
+    "or call client.stream or client.astream",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Call:
             response = WireResponse.of(client.send(request, stream=True))
             if result.is_undeclared_stream(response):
                 response.close()
-                raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+                raise UnexpectedContentType(response, **_UNDECLARED_STREAM)
             response.read()
         except httpx2.RequestError as error:
             raise _failure(error, request) from error
@@ -88,7 +89,7 @@ class Call:
             response = WireResponse.of(await client.send(request, stream=True))
             if result.is_undeclared_stream(response):
                 await response.aclose()
-                raise UnexpectedContentType(response, cure=_UNDECLARED_STREAM)
+                raise UnexpectedContentType(response, **_UNDECLARED_STREAM)
             await response.aread()
         except httpx2.RequestError as error:
             raise _failure(error, request) from error

@@ -58,7 +58,8 @@ class CompleteResult:
         """The result of a response that has been read; otherwise `HTTPStatusError`, `ResponseValidationError`."""
         if response.status_code in self.by_status:
             return self.by_status[response.status_code](response)
-        if response.status_code >= 400 or (self.by_status and not response.is_success):
+        is_refused = self.by_status or (self.expects_json and response.is_redirect)
+        if response.status_code >= 400 or (is_refused and not response.is_success):
             raise HTTPStatusError(response)
         return self.decode(response)
 

@@ -135,31 +135,33 @@ class ItemPlan:
 
     def refusal(self, response: httpx2.Response) -> UnexpectedContentType:
         """The exception for a response that has been read, as far as it came, and is in no such format."""
-        return UnexpectedContentType(response, cure=self._cure(response))
+        problem, cure = self._refusal(response)
+        return UnexpectedContentType(response, problem=problem, cure=cure)
 
-    def _cure(self, response: httpx2.Response) -> str:
-        """What to do about a response in no such format."""
+    def _refusal(self, response: httpx2.Response) -> tuple[str, str]:
+        """What is wrong with a response in no such format, and what to do."""
         if response.has_redirect_location:
-            return "and it is a redirect, which the client does not follow; make it with follow_redirects=True"
+            return "and is a redirect, which the client does not follow", "make it with follow_redirects=True"
+        if response.status_code == httpx2.codes.NOT_MODIFIED:
+            return "and nothing has changed since", "leave If-None-Match and the like out of the request"
         if response.is_redirect:
-            kind = "which says that nothing has changed; leave If-None-Match and the like out of the request"
-            return kind if response.status_code == 304 else "and it is a redirect without a Location to follow"
+            return "and is a redirect without a Location", "ask the server's operators where it should lead"
         found = format_of(response.headers.get("Content-Type", ""))
-        expected = " or ".join(each.media_types[0] for each in self.formats if each.media_types)
         if found is not None and found not in self.formats:
-            which, cure = type_name(self.item_type), "declare the type of its data alone"
+            cure = "or read it as an event stream, with stream_format='sse'"
             if self._event_map is not None:
-                which, cure = "names of events, which event_map= needs", "leave event_map= out"
-            return f"which has no {which}; {cure}, or read it as an event stream with stream_format='sse'"
+                return "which has no names of events, as event_map= needs them", f"leave event_map= out, {cure}"
+            return f"which has no {type_name(self.item_type)}", f"declare the type of its data alone, {cure}"
         if FORMATS["sse"] in self.formats and begins_event_stream(response.content):
             lines = ", or stream_format='lines' for its lines" if found is FORMATS["lines"] else ""
-            return f"and it begins as an event stream; pass stream_format='sse' to read it as one{lines}"
-        names = [repr(name) for name, each in FORMATS.items() if each in self.formats]
-        formats = f"stream_format={' or '.join(names)}"
-        cure = f"if it is a stream, say its format: {formats}"
-        if len(self.formats) > 1:  # the items are data alone, which may come all at once, too
+            return "and begins as an event stream", f"pass stream_format='sse' to read it as one{lines}"
+        *names, last = [repr(name) for name, each in FORMATS.items() if each in self.formats]
+        cure = "if it is a stream, say its format: stream_format=" + (
+            f"{', '.join(names)} or {last}" if names else last
+        )
+        if names:  # the items are data alone, which may come all at once, too
             cure += "; if it comes all at once, declare it without streaming_response=True, or call client.request"
-        return f"where {expected} was expected; {cure}"
+        return f"where {', '.join(each.media_types[0] for each in self.formats if each.media_types)} was expected", cure
 
     def reads_json(self, event: ServerSentEvent[bytes]) -> bool:
         """Whether the event's data is parsed as JSON."""
@@ -360,6 +362,7 @@ class ItemReader(Generic[T]):
         exception = StreamDecodeError(
             event=text_event(event),
             event_number=self._events_read,
+            is_end=self.ended is not None,
             expected=self._plan.type_of(event),
             validation_error=error,
             **self._details,
