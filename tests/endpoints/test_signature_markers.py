@@ -696,6 +696,16 @@ class TestWrongDeclarations:
         with pytest.raises(TypeError, match=r"get\(\): parameter 'value': .*write Annotated\[T, marker\]"):
             wire.client.post("/")(get)
 
+    @pytest.mark.parametrize("default", [fastapi.Query(), fastapi.Form(None), fastapi.File(None)])
+    def test_a_marker_of_fastapi_for_a_default_is_refused_with_the_cure(self, wire, default):
+        def post(value: str = default, *, result: None) -> None: ...
+
+        kind = type(default).__name__
+        with pytest.raises(
+            TypeError, match=rf"FastAPI's {kind} for a default; write value: Annotated\[T, api.{kind}\(\)\]"
+        ):
+            wire.client.post("/")(post)
+
     def test_a_marker_of_fastapi_is_refused_with_the_cure(self, wire):
         def get(value: Annotated[str, fastapi.Header()], *, result: None) -> None: ...
 

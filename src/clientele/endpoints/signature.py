@@ -279,6 +279,9 @@ class Signature:
             if _is_marker(parameter.default):
                 marker = f"api.{getattr(parameter.default, '__name__', type(parameter.default).__name__)}"
                 yield f"parameter {name!r} has {marker} for a default; write {name}: Annotated[T, {marker}(...)]"
+            elif type(parameter.default).__module__.startswith("fastapi."):
+                kind = type(parameter.default).__name__
+                yield f"parameter {name!r} has FastAPI's {kind} for a default; write {name}: Annotated[T, api.{kind}()]"
         if self._options["streaming_response"] and self._method in METHODS_WITHOUT_STREAM:
             cure = "declare the endpoint without streaming_response=True"
             yield f"the answer to {self._method} requests is no stream; {cure}"
