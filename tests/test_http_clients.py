@@ -184,7 +184,9 @@ def test_a_client_or_transport_of_the_other_side_is_refused(given):
 
 def test_http_2_without_its_package_is_refused_at_once(monkeypatch):
     monkeypatch.setattr("clientele.settings.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="http2=True needs the package h2: run pip install h2"):
+    with pytest.raises(
+        ImportError, match=r"http2=True needs the extra clientele\[http2\], the package h2: run pip install h2"
+    ):
         api.APIClient(http2=True)
 
 

@@ -1,7 +1,7 @@
 """The httpx2 clients under an `APIClient`, one for synchronous and one for asynchronous calls, and their transports.
 
 Nothing is opened before it is needed. Both share their settings, their cookies and one TLS context. Requests use the
-transports of `wire/`; only HTTP/2, SOCKS and https proxies use httpx2's own. Connections are closed with the
+transports of `wire/`; only SOCKS and https proxies use httpx2's own. Connections are closed with the
 `APIClient`, or when it is collected, when their event loop shuts down, or when the interpreter exits, whichever comes
 first. After a fork, those of the parent stay with the parent.
 """
@@ -168,8 +168,8 @@ class HTTPClients:
         limits = self._settings.get("limits", DEFAULT_LIMITS)
         protocols = ["h2"] * http2 + ["http/1.1"] * http1
         context = OfferingContext(self._ssl_context, protocols)
-        if http1 and not http2 and (proxy is None or proxy.url.scheme == "http"):
-            return ours(verify=context, limits=limits, proxy=proxy)
+        if proxy is None or proxy.url.scheme == "http":
+            return ours(verify=context, limits=limits, proxy=proxy, http1=http1, http2=http2)
         options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
         made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
         if isinstance(made, _HTTPXTransport):

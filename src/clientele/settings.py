@@ -39,7 +39,8 @@ class HTTPClientSettings(TypedDict, total=False):
         verify: A TLS context, or `False` to trust every certificate.
         trust_env: Whether proxies and the like are taken from the environment. Default `True`.
         http1: Whether HTTP/1.1 is spoken. Default `True`.
-        http2: Whether HTTP/2 is spoken. Default `False`.
+        http2: Whether HTTP/2 is spoken, where the server agrees over TLS; it needs the extra `clientele[http2]`. With
+            `http1=False` it is spoken at once, without asking. Default `False`.
         proxy: The URL of a proxy for all requests.
         mounts: Transports for some URLs.
         limits: How many connections there may be.
@@ -126,7 +127,7 @@ def _check_event_hooks(name: str, value: Any) -> None:
 def _check_http2(name: str, value: Any) -> None:
     _of(bool, "True or False")(name, value)
     if value and find_spec("h2") is None:
-        raise ImportError("http2=True needs the package h2: run pip install h2")
+        raise ImportError("http2=True needs the extra clientele[http2], the package h2: run pip install h2")
 
 
 def _check_max_redirects(name: str, value: Any) -> None:

@@ -228,31 +228,11 @@ def gets_of(client: api.APIClient, result_type: type):
     return get, aget
 
 
-@pytest.mark.parametrize("settings", [{}, {"http1": True, "http2": False}, {"limits": ONE}])
+@pytest.mark.parametrize("settings", [{}, {"http1": True, "http2": False}, {"http2": True}, {"limits": ONE}])
 def test_an_api_client_speaks_over_the_wire(serve, settings):
     get, aget = gets_of(api.APIClient(serve(answer(b"5")).url, **settings), int)
     for response in [get(), *[run(aget) for run in LOOPS.values()]]:
         assert type(response.extensions["network_stream"]).__module__.startswith("clientele.wire.")
-
-
-@pytest.mark.parametrize("settings", [{"http2": True}, {"http1": False, "http2": True}])
-def test_an_api_client_that_may_speak_http_2_takes_what_can(serve, monkeypatch, settings):
-    made = []
-
-    def recorded(kind: type) -> type:
-        class Recorded(kind):
-            def __init__(self, **settings) -> None:
-                made.append((kind.__name__, settings["http1"], settings["http2"]))
-                super().__init__(**{**settings, "http1": True, "http2": False})  # HTTP/2 needs a package of its own
-
-        return Recorded
-
-    for kind in (httpx2.HTTPTransport, httpx2.AsyncHTTPTransport):
-        monkeypatch.setattr(httpx2, kind.__name__, recorded(kind))
-    get, aget = gets_of(api.APIClient(serve(answer(b"5")).url, **settings), int)
-    assert get().json() == asyncio.run(aget()).json() == 5
-    expected = (settings.get("http1", True), True)
-    assert made == [("HTTPTransport", *expected), ("AsyncHTTPTransport", *expected)]
 
 
 def test_a_ready_client_is_taken_as_it_is(serve):

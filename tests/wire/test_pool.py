@@ -623,6 +623,8 @@ def test_the_work_of_an_operation_does_not_grow_with_the_connections():
 class FakeStream:
     """A connection that keeps what is done with it."""
 
+    is_shared = False
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.reader: Any = None

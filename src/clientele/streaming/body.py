@@ -116,7 +116,7 @@ class _HTTPXBody:
     def close(self) -> None:
         """Close the response. If a thread waits for it, its socket is shut down, and that thread closes it.
 
-        Over HTTP/2 other responses share the socket; there the waiting ends with the next bytes.
+        Over HTTP/2 of httpx2's own other responses share the socket; there the waiting ends with the next bytes.
         """
         self._is_closed = True  # before the lock is tried: who takes it later sees this, who leaves it, too
         if self._in_use.acquire(blocking=False):

@@ -204,8 +204,8 @@ class Stream(_Stream[T], Iterator[T]):
     def restart(self) -> None:
         """Drop the connection, and reconnect at once: iterating goes on with another.
 
-        Safe from another thread while the iteration waits; over HTTP/2 the waiting ends with the next bytes of the
-        connection. What has come whole is yielded first. A closed stream stays closed.
+        Safe from another thread while the iteration waits. What has come whole is yielded first. A closed stream stays
+        closed.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`.
@@ -218,8 +218,7 @@ class Stream(_Stream[T], Iterator[T]):
     def close(self) -> None:
         """Close the stream and its response. Closing it again does nothing.
 
-        Safe from another thread while the iteration waits, which ends it; over HTTP/2 with the next bytes of the
-        connection.
+        Safe from another thread while the iteration waits, which ends it.
         """
         with self._changed:
             self._is_closed = True

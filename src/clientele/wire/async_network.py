@@ -92,6 +92,24 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         self._reading = self._wait(timeout, httpcore2.ReadTimeout)
         return self._reading
 
+    def start_reading(self) -> None:
+        """Give the reader what comes, from here on, whether anybody waits for it or not."""
+        self._is_reading_paused = False
+        self._transport.resume_reading()
+
+    def write_soon(self, data: bytes) -> int:
+        """Send this as soon as it can be; how many bytes are waiting to be sent."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        return self._transport.get_write_buffer_size()  # type: ignore[no-any-return]
+
+    async def drain(self) -> None:
+        """Wait until nothing is waiting to be sent."""
+        while self._is_writing_paused and not self._has_ended:
+            if self._writing is None or self._writing.done():
+                self._writing = self._loop.create_future()
+            await asyncio.shield(self._writing)
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if not self._unread:
             if not self.reader.is_ready:

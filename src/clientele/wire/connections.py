@@ -51,8 +51,15 @@ class Interrupt:
 class Connections:
     """The connections, which are network streams. Requests wait with a `threading.Event`, or an `anyio.Event`."""
 
-    def __init__(self, limits: httpx2.Limits, make_event: Callable[[], threading.Event | anyio.Event]) -> None:
-        self.pool: Pool[Any] = Pool(limits.max_connections, limits.max_keepalive_connections, limits.keepalive_expiry)
+    def __init__(
+        self,
+        limits: httpx2.Limits,
+        make_event: Callable[[], threading.Event | anyio.Event],
+        *,
+        may_share: bool = False,
+    ) -> None:
+        sizes = limits.max_connections, limits.max_keepalive_connections, limits.keepalive_expiry
+        self.pool: Pool[Any] = Pool(*sizes, may_share=may_share)
         self._make_event = make_event
         self._lock = threading.Lock()
         self._queue: deque[Callable[[], object]] = deque()
@@ -95,7 +102,9 @@ class Connections:
 
     def release(self, stream: Any, origin: Hashable, is_reusable: bool) -> None:
         """Take a connection back."""
-        if is_reusable:
+        if stream.is_shared:
+            is_reusable = not stream.is_draining
+        elif is_reusable:
             stream.reader = _IdleReader(functools.partial(self._remove, stream))
         self.do(self.pool.release, stream, origin, time.monotonic(), is_reusable=is_reusable)
 

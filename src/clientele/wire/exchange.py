@@ -56,8 +56,20 @@ class Exchange:
     trace: Trace | None = None
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what `trace` is told of the request
 
-    async def send(self, stream: Any, *, is_used_again: bool = False) -> ResponseReader:
-        """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written."""
+    def can_send_again(self, error: BaseException) -> bool:
+        """Whether the server has not processed the request, and its body is there to be sent again."""
+        is_there = (
+            isinstance(self.content, httpx2.ByteStream) or getattr(self.content, "used_up_by_sending", "") is None
+        )
+        return is_there and type(error).__name__ == "NotProcessed"
+
+    async def send(self, stream: Any, *, is_used_again: bool = False) -> Any:
+        """Send the request, and wait for the head of its response; `NotSent` if nothing of it could be written.
+
+        What it gives reads the response: a `ResponseReader`, or the stream of an HTTP/2 connection itself.
+        """
+        if stream.protocol == "http2":
+            return await stream.send(self)
         writer = self.writer
         reader = ResponseReader(writer.method, is_last=writer.is_last)
         failure = None  # a server may answer, and close the connection, before it has read all
@@ -192,12 +204,13 @@ class _Body:
         if not self._is_closed:
             self._is_closed = True
             self.let_go()  # even if the trace raises
-            await traced(self._trace, "http11.response_closed", {}, bool)
+            await traced(self._trace, f"{self._stream.protocol}.response_closed", {}, bool)
 
     async def _traced_read(self, trace: Trace) -> bytes:
+        step = f"{self._stream.protocol}.receive_response_body"
         if not self._is_begun:
             self._is_begun = True
-            await settled(trace("http11.receive_response_body.started", dict(self._info)))
+            await settled(trace(f"{step}.started", dict(self._info)))
         try:
             while not (self._reader.is_ready or self._reader.is_upgraded):
                 await settled(self._stream.receive(self.timeout and self._remaining(self.timeout)))
@@ -205,10 +218,10 @@ class _Body:
         except BaseException as error:
             if isinstance(error, Exception):  # a cancelled read goes on with the next one
                 self._waiting_since = None
-            await settled(trace("http11.receive_response_body.failed", {"exception": error}))
+            await settled(trace(f"{step}.failed", {"exception": error}))
             raise (httpx2_error(error) if isinstance(error, Exception) else error) from error.__cause__
         if not data:
-            await settled(trace("http11.receive_response_body.complete", {"return_value": None}))
+            await settled(trace(f"{step}.complete", {"return_value": None}))
         return data
 
 

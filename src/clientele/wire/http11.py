@@ -58,7 +58,10 @@ class RequestWriter:
 
     Attributes:
         method: The method.
+        target: The target.
+        headers: The headers.
         head: The head, as it is sent.
+        length: How many bytes the body has, by its `Content-Length`; 0 without one.
         is_framed: Whether the headers announce a body.
         is_last: Whether they say that the connection serves no other request.
 
@@ -90,13 +93,13 @@ class RequestWriter:
             raise UnwritableRequest(problem)
         if len(set(lengths)) > 1 or not all(map(_is_length, lengths)):
             raise UnwritableRequest("the Content-Length of the request is not one whole number; leave the header out")
-        self.method = method
+        self.method, self.target, self.headers = method, target, headers
         lines = b"".join([b"%b: %b\r\n" % field for field in headers])
         self.head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
         self.is_framed = bool(lengths or codings)
         self.is_last = b"close" in options
-        self._length = int(lengths[0]) if lengths else 0
-        self._missing = self._length
+        self.length = int(lengths[0]) if lengths else 0
+        self._missing = self.length
         self._is_chunked = bool(codings)
 
     def frame(self, data: bytes) -> bytes:
@@ -104,21 +107,25 @@ class RequestWriter:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"the body of a request is made of bytes, not of {type(data).__name__}")
         data = bytes(data)
+        self.count(len(data))
         if self._is_chunked:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-        self._missing -= len(data)
-        if self._missing < 0:
-            problem = f"the body is longer than its Content-Length, {self._length} bytes; leave the header out"
-            raise UnwritableRequest(problem)
         return data
+
+    def count(self, size: int) -> None:
+        """Take note that so many bytes of the body are sent; an error, if they are more than the headers say."""
+        self._missing -= 0 if self._is_chunked else size
+        if self._missing < 0:
+            problem = f"the body is longer than its Content-Length, {self.length} bytes; leave the header out"
+            raise UnwritableRequest(problem)
 
     def end(self) -> bytes:
         """What ends the body; an error, too, if that is shorter than the headers say."""
         if self._missing:
-            what = f"the body is {self._missing} bytes shorter than its Content-Length, {self._length} bytes"
+            what = f"the body is {self._missing} bytes shorter than its Content-Length, {self.length} bytes"
             problem = f"{what}; leave the header out"
             raise UnwritableRequest(problem)
-        self._missing = self._length  # the request may be sent again
+        self._missing = self.length  # the request may be sent again
         return b"0\r\n\r\n" if self._is_chunked else b""
 
 

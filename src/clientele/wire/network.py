@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import httpcore2
 
@@ -87,6 +87,8 @@ class SocketStream:
     """
 
     event_loop: EventLoop | None = None
+    is_shared: ClassVar[bool] = False
+    protocol = "http11"
     _socket: socket.socket
     _unread = b""
 
@@ -213,6 +215,66 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             if self._is_closed:
                 self._close_if_unused()
         return self
+
+    def share(self) -> None:
+        """From here on the socket does not block, and is used by the methods with `now` in their names."""
+        self._timeout = 0.0
+        self._socket.settimeout(0.0)
+
+    def has_pending(self) -> bool:
+        """Whether TLS holds bytes that the socket does not tell of."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def wait_for_io(self, alarm: socket.socket, timeout: float, writing: bool) -> bool:
+        """Wait until bytes have come, the alarm rings, or bytes can be sent (if `writing`); whether that happened."""
+        try:
+            with self._reading, selectors.DefaultSelector() as selector:
+                if self._is_closed:
+                    raise httpcore2.ReadError(CLOSED)
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+                selector.register(self._socket, events)
+                selector.register(alarm, selectors.EVENT_READ)
+                ready = selector.select(timeout)
+                if any(key.fileobj is alarm for key, _ in ready):
+                    alarm.recv(READ_SIZE)
+                return bool(ready)
+        except (OSError, ValueError) as error:
+            raise httpcore2.ReadError(str(error)) from error
+        finally:
+            if self._is_closed:
+                self._close_if_unused()
+
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """The bytes that have come, `b""` at the end; `None` if there are none yet."""
+        try:
+            with self._reading:
+                if self._is_closed:
+                    raise httpcore2.ReadError(CLOSED)
+                return self._socket.recv(max_bytes)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLEOFError:
+            return b""
+        except OSError as error:
+            raise httpcore2.ReadError(str(error)) from error
+        finally:
+            if self._is_closed:
+                self._close_if_unused()
+
+    def write_now(self, data: bytes) -> int:
+        """Send as many of these bytes as can be; how many."""
+        try:
+            with self._writing:
+                if self._is_closed:
+                    raise httpcore2.WriteError(CLOSED)
+                return self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise httpcore2.WriteError(str(error)) from error
+        finally:
+            if self._is_closed:
+                self._close_if_unused()
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":

@@ -31,7 +31,7 @@ class OfferingContext(ssl.SSLContext):
 
     def __init__(self, get_context: Callable[[], ssl.SSLContext], protocols: list[str]) -> None:
         self._get_context = get_context
-        self._protocols = protocols
+        self.protocols = protocols
 
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
         """Ignore what anybody else would have offered."""
@@ -40,7 +40,7 @@ class OfferingContext(ssl.SSLContext):
         """Begin TLS in memory."""
         context = self._get_context()
         with _offering:
-            context.set_alpn_protocols(self._protocols)
+            context.set_alpn_protocols(self.protocols)
             return context.wrap_bio(*args, **kwargs)
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
@@ -48,7 +48,7 @@ class OfferingContext(ssl.SSLContext):
         kwargs["do_handshake_on_connect"] = False
         context = self._get_context()
         with _offering:
-            context.set_alpn_protocols(self._protocols)
+            context.set_alpn_protocols(self.protocols)
             connection = context.wrap_socket(sock, *args, **kwargs)
         try:
             connection.do_handshake()

@@ -44,6 +44,7 @@ DEFAULT_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20
 INTERRUPT = "clientele.interrupt"
 """The extension of a request that may be given up from another thread: an `Interrupt`."""
 
+_MAX_ATTEMPTS = 3  # to send a request that HTTP/2 servers say they have not processed
 _PORTS = {b"http": 80, b"ws": 80, b"https": 443, b"wss": 443}
 _OVER_TLS = (b"https", b"wss")
 
@@ -52,6 +53,7 @@ class _Wire:
     """What both transports share."""
 
     _body_class: Any
+    _shared_class: str  # of connections that speak HTTP/2
     _connect_to: Any  # a target, within a timeout
     _sleep: Any
 
@@ -66,9 +68,13 @@ class _Wire:
         local_address: str | None = None,
         retries: int = 0,
         socket_options: Iterable[SocketOption] | None = None,
+        http1: bool = True,
+        http2: bool = False,
     ) -> None:
         context = httpx2.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
-        offering = context if isinstance(context, OfferingContext) else OfferingContext(lambda: context, ["http/1.1"])
+        protocols = ["h2"] * http2 + ["http/1.1"] * http1
+        offering = context if isinstance(context, OfferingContext) else OfferingContext(lambda: context, protocols)
+        self._http1, self._http2 = http1, http2
         self._ssl_context = offering
         self._limits = limits
         self._uds = uds
@@ -91,18 +97,22 @@ class _Wire:
         exchange = self._exchange(request)
         origin = exchange.origin
         interrupt: Interrupt | None = request.extensions.get(INTERRUPT)
+        attempts = 1
         try:
             ticket = await connections.acquire(origin, exchange.timeouts.get("pool"), interrupt)
             while True:
-                stream = ticket.connection
-                is_used_again = stream is not None
-                if stream is None:
+                connection = ticket.connection
+                is_used_again = connection is not None
+                if connection is None:
                     try:
-                        stream = await self._connect(request, exchange)
+                        connection = await self._connect(request, exchange)
                     except BaseException:
                         connections.withdraw(ticket)
                         raise
-                    connections.do(connections.pool.opened, stream)
+                    if connection.is_shared:
+                        connection.on_change = _ChangeOf(connections, connection, origin)
+                    connections.do(connections.pool.opened, connection, origin)
+                stream = connection.stream() if connection.is_shared else connection
                 if interrupt is not None:
                     interrupt.watch(stream.abort)
                 try:
@@ -113,19 +123,23 @@ class _Wire:
                     if is_used_again and isinstance(error, NotSent):  # the server cannot have seen any of it
                         connections.do(connections.pool.replace, ticket)
                         continue
-                    connections.release(stream, origin, is_reusable=False)  # even if the trace raises
-                    await traced(exchange.trace, "http11.response_closed", {}, bool)
+                    connections.release(connection, origin, is_reusable=False)  # even if the trace raises
+                    if exchange.can_send_again(error) and attempts < _MAX_ATTEMPTS:
+                        attempts += 1
+                        ticket = await connections.acquire(origin, exchange.timeouts.get("pool"), interrupt)
+                        continue
+                    await traced(exchange.trace, f"{stream.protocol}.response_closed", {}, bool)
                     raise
         except HTTPCORE2_ERRORS as error:
             raise httpx2_error(error) from error
-        body = self._body_class(stream, reader, exchange, functools.partial(connections.release, stream, origin))
+        body = self._body_class(stream, reader, exchange, functools.partial(connections.release, connection, origin))
         body.transport = self  # which would close its connections if it were dropped
         if interrupt is not None:
             interrupt.watch(body.let_go)
         assert reader.head is not None
         http_version, status, reason, headers = reader.head
         if reader.is_upgraded:
-            stream.unread(reader.take())
+            connection.unread(reader.take())
         extensions = {"http_version": http_version, "reason_phrase": reason, "network_stream": stream}
         response = WireResponse(status, headers=headers, stream=body, extensions=extensions)
         response.wire_body = response.direct_body = body
@@ -183,6 +197,7 @@ class _Wire:
         stream = await traced(exchange.trace, name, info, lambda: self._connect_to(target, timeout, *options))
         if interrupt is not None:
             interrupt.watch(stream.abort)
+        protocol = None
         try:
             needs_tunnel = self._proxy is not None and scheme != b"http"
             if needs_tunnel:
@@ -193,13 +208,23 @@ class _Wire:
                 name = "proxy.start_tls" if needs_tunnel else "connection.start_tls"
                 await traced(exchange.trace, name, tls, lambda: stream.start_tls(**tls))
                 protocol = stream.get_extra_info("ssl_object").selected_alpn_protocol()
-                if protocol not in (None, "http/1.1"):
-                    what = f"the server insists on {protocol!r}, but this transport speaks HTTP/1.1 only"
-                    raise httpcore2.ConnectError(what)  # noqa: TRY301
+            if protocol not in (None, *self._ssl_context.protocols):
+                what = f"the server insists on {protocol!r}, but this transport speaks {self._ssl_context.protocols}"
+                raise httpcore2.ConnectError(what)  # noqa: TRY301
+            if protocol == "h2" or (protocol is None and not self._http1):
+                return self._shared(stream)
         except BaseException:
             stream.abort()
             raise
         return stream
+
+    def _shared(self, stream: Any) -> Any:
+        """The connection that many exchanges share over this stream."""
+        from . import shared  # with h2, which is an extra
+
+        connection = getattr(shared, self._shared_class)(stream)
+        connection.start()
+        return connection
 
     async def _open_tunnel(self, stream: Any, exchange: Exchange) -> None:
         """Ask the proxy for a tunnel to the origin (RFC 9110, section 9.3.6)."""
@@ -216,15 +241,31 @@ class _Wire:
         stream.unread(reader.take())
 
 
+class _ChangeOf:
+    """Tells the pool that a shared connection has changed. It holds the connections weakly, which hold it."""
+
+    def __init__(self, connections: Connections, connection: Any, origin: Any) -> None:
+        self._connections = weakref.ref(connections)
+        self._connection = weakref.ref(connection)
+        self._origin = origin
+
+    def __call__(self) -> None:
+        connections, connection = self._connections(), self._connection()
+        if connections is not None and connection is not None:
+            connections.do(connections.pool.changed, connection, self._origin)
+
+
 class WireTransport(_Wire, httpx2.BaseTransport):
     """An httpx2 transport for synchronous calls.
 
         with httpx2.Client(transport=WireTransport()) as client:
             response = client.get("https://example.com")
 
-    It takes the keywords of `httpx2.HTTPTransport` except `http1` and `http2`. What differs:
+    It takes the keywords of `httpx2.HTTPTransport`. What differs:
 
-    - it speaks HTTP/1.1, and to http proxies; HTTP/2, SOCKS and https proxies are httpx2's own;
+    - it speaks to http proxies; SOCKS and https proxies are httpx2's own;
+    - over HTTP/2 requests share a connection from the first on; a response that is left is reset at once; and what the
+      server says it has not processed (`GOAWAY`, `REFUSED_STREAM`) is sent again;
     - TCP keep-alive is on, unless `socket_options` are given;
     - names with several addresses are connected to as RFC 8305 says, on the synchronous side, too;
     - a response is refused if its framing is ambiguous, if its transfer coding is not chunked, or if its head is larger
@@ -239,6 +280,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
     """
 
     _body_class = ResponseBody
+    _shared_class = "BlockingSharedConnection"
     _connect_to = staticmethod(connect)
     _sleep = staticmethod(time.sleep)
 
@@ -278,7 +320,7 @@ class WireTransport(_Wire, httpx2.BaseTransport):
         self._connections = self._open_connections()
 
     def _open_connections(self) -> Connections:
-        connections = Connections(self._limits, threading.Event)
+        connections = Connections(self._limits, threading.Event, may_share=self._http2)
         weakref.finalize(self, connections.close).atexit = False  # then a daemon thread may still read a stream
         return connections
 
@@ -291,6 +333,7 @@ class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
     """
 
     _body_class = AsyncResponseBody
+    _shared_class = "AsyncSharedConnection"
     _sleep = staticmethod(anyio.sleep)
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -298,7 +341,7 @@ class AsyncWireTransport(_Wire, httpx2.AsyncBaseTransport):
         from .async_network import aconnect  # with asyncio, which synchronous calls have no need of
 
         self._connect_to = aconnect
-        self._connections = PerLoop(functools.partial(Connections, self._limits, anyio.Event))
+        self._connections = PerLoop(functools.partial(Connections, self._limits, anyio.Event, may_share=self._http2))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and give the response as soon as its head has arrived.
