@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 import math
@@ -166,7 +167,7 @@ def _fields(annotation: Any) -> Iterable[str] | None:
 def json_decoder(annotation: Any) -> Decode:
     """JSON in bytes, parsed and validated in one step; what is no text in it is replaced where that failed."""
     adapter = type_adapter(annotation)
-    validate_json = _exact_decoder(adapter) if has_decimals(adapter) else adapter.validate_json
+    validate_json = _exact_decoder(adapter) if has_decimals(annotation) else adapter.validate_json
 
     def decode(data: bytes) -> Any:
         try:
@@ -186,9 +187,17 @@ def _well_formed(data: bytes) -> bytes:
     return _ESCAPE_IN_JSON.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], text)
 
 
-def has_decimals(adapter: pydantic.TypeAdapter[Any]) -> bool:
+def has_decimals(annotation: Any) -> bool:
     """Whether some of its values are `Decimal`, for which Pydantic's parser of JSON keeps too few digits."""
-    return any(schema.get("type") == "decimal" for schema in core_schemas(adapter))
+    try:
+        return _has_decimals(annotation)
+    except TypeError:  # it cannot be hashed
+        return _has_decimals.__wrapped__(annotation)
+
+
+@functools.lru_cache  # calls without a declaration ask each time
+def _has_decimals(annotation: Any) -> bool:
+    return any(schema.get("type") == "decimal" for schema in core_schemas(type_adapter(annotation)))
 
 
 class _Number(float):

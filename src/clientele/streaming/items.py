@@ -416,7 +416,7 @@ def _common_decoder(data_type: Any) -> Decode:
     if base_type(data_type) is str:
         return data_decoder(data_type)
     adapter = type_adapter(data_type)
-    if has_decimals(adapter):
+    if has_decimals(data_type):
         return json_decoder(data_type)
     return adapter.validate_python if base_type(data_type) is bytes else adapter.validator.validate_json
 

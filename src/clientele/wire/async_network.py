@@ -60,7 +60,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     def __init__(self, connection: socket.socket, event_loop: EventLoop) -> None:
         self._socket = connection
         self.event_loop = event_loop
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._buffer = event_loop.buffer
         self._transport: Any = None
         self._reading: asyncio.Future[None] | None = None  # of who waits for bytes
@@ -76,7 +76,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         """Put a connected socket into the loop's hands."""
         stream = cls(connection, event_loop)
         try:
-            await stream._loop.create_connection(lambda: stream, sock=connection)
+            await stream.loop.create_connection(lambda: stream, sock=connection)
         except BaseException:
             stream.abort()
             raise
@@ -107,7 +107,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         """Wait until nothing is waiting to be sent."""
         while self._is_writing_paused and not self._has_ended:
             if self._writing is None or self._writing.done():
-                self._writing = self._loop.create_future()
+                self._writing = self.loop.create_future()
             await asyncio.shield(self._writing)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -140,7 +140,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         self.check_nothing_unread()
         options: Any = {"server_hostname": server_hostname, "ssl_handshake_timeout": 1e9}  # it would be a minute
         with connect_errors(), anyio.fail_after(timeout):
-            transport = await self._loop.start_tls(self._transport, self, ssl_context, **options)
+            transport = await self.loop.start_tls(self._transport, self, ssl_context, **options)
         if transport is None:
             raise httpcore2.ConnectError("the server ended the connection")
         self.connection_made(transport)
@@ -152,7 +152,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
     def abort(self) -> None:
         if self.event_loop.process != os.getpid():
             return
-        if self._transport is None or self._loop.is_closed():
+        if self._transport is None or self.loop.is_closed():
             self._socket.close()
         else:
             with contextlib.suppress(OSError):  # it is gone already
@@ -178,7 +178,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
             if reader.is_ready:
                 reading.set_result(None)
             else:
-                self._arrived = self._loop.time()
+                self._arrived = self.loop.time()
         if reader.size > BUFFER_SIZE and not (self._is_reading_paused or reader.is_complete):
             self._is_reading_paused = True  # not behind the end: a connection that idles has to be read
             self._transport.pause_reading()
@@ -211,16 +211,16 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
                 waiting.set_result(None)
 
     def _wait(self, timeout: float | None, error: type[Exception]) -> asyncio.Future[None]:
-        waiting = self._loop.create_future()
+        waiting = self.loop.create_future()
         if timeout is not None:
-            timer = self._loop.call_later(timeout, self._time_out, waiting, timeout, error)
+            timer = self.loop.call_later(timeout, self._time_out, waiting, timeout, error)
             waiting.add_done_callback(lambda _: timer.cancel())
         return waiting
 
     def _time_out(self, waiting: asyncio.Future[None], timeout: float, error: type[Exception]) -> None:
-        left = self._arrived + timeout - self._loop.time()
+        left = self._arrived + timeout - self.loop.time()
         if left > 0 and waiting is self._reading:
-            self._loop.call_later(left, self._time_out, waiting, timeout, error)
+            self.loop.call_later(left, self._time_out, waiting, timeout, error)
         elif not waiting.done():
             waiting.set_exception(error("timed out"))
 

@@ -8,6 +8,7 @@ h2 keeps the state of the connection and its streams, and reads and writes their
 - `GOAWAY` ends the streams that the server has not processed, and no others. (h2 takes it for the end of them all, so
   it never sees one.)
 - To open a stream costs the same however many are open. (h2 would count them each time.)
+- Frames of data take a short way past h2, which would spend most of an event's time on them.
 - A server that sends nothing but frames that carry nothing is given up.
 
 `receive` never raises. A stream that breaks off gives what came before, then its error.
@@ -15,7 +16,7 @@ h2 keeps the state of the connection and its streams, and reads and writes their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import h2.config
 import h2.connection
@@ -39,7 +40,7 @@ MAX_IDLE_FRAMES = 10_000
 
 _MAX_FRAME_SIZE = 16 * 1024  # bytes; the largest that a peer may send unless told otherwise
 _FRAME_HEAD_SIZE = 9
-_GOAWAY = 0x7
+_DATA, _GOAWAY, _WINDOW_UPDATE = 0x0, 0x7, 0x8
 _OF_HTTP11 = frozenset((b"connection", b"host", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 """Headers that a request over HTTP/2 does not have (RFC 9113, section 8.2.2); the authority stands in for `Host`."""
 
@@ -57,13 +58,13 @@ class HTTP2Response:
         is_ready: Whether there is something to go on with: a head, bytes of the body, its end, or an error.
         is_complete: Whether the response has ended. Its last bytes may not have been taken yet.
         error: Why the response cannot be read any further; to be raised when what came before has been taken.
+        is_direct: Whether its data need not go through h2, which compares it with a length.
         request: The request; it holds the length of its body to what its headers say.
         is_request_sent: Whether all of the request has been sent.
         wake: Called when the response becomes ready, and when more of the request's body can be sent.
     """
 
-    is_upgraded = False
-    is_reusable = True  # the connection is, whatever becomes of a stream
+    is_upgraded = is_direct = False
 
     def __init__(self, connection: HTTP2Connection, stream_id: int, request: RequestWriter) -> None:
         self.head: Head | None = None
@@ -75,6 +76,7 @@ class HTTP2Response:
         self._connection = connection
         self._pieces: list[bytes] = []
         self._taken = 0  # bytes that the server does not know to be taken
+        self.unacknowledged = 0  # these, and those that have not been taken, as far as they came directly
         self.request = request
         self.is_request_sent = not request.is_framed
 
@@ -114,6 +116,7 @@ class HTTP2Response:
                 f"the status of the response is {status[:20]!r}, no number of three digits"
             )
         self.head = Head(b"HTTP/2", int(status), b"", [field for field in fields if not field[0].startswith(b":")])
+        self.is_direct = all(name != b"content-length" for name, _ in fields)
         self._change()
 
     def receive(self, data: bytes) -> None:
@@ -177,7 +180,9 @@ class HTTP2Connection:
         self._responses: dict[int, HTTP2Response] = {}
         self._received = bytearray()  # of a frame that has not come whole
         self._is_at_start = True
-        self._arrived = 0  # bytes that the connection's window has not been opened for again
+        self._arrived = 0  # bytes that the connection's window has not been opened for again, by h2
+        self._arrived_directly = 0  # the same of those that h2 does not know of
+        self._window_updates = b""
         self._idle_frames = 0
         self.is_draining = False
         self.error: Exception | None = None
@@ -201,7 +206,8 @@ class HTTP2Connection:
 
     def take_outgoing(self) -> bytes:
         """The frames to send."""
-        return self._h2.data_to_send()
+        updates, self._window_updates = self._window_updates, b""
+        return self._h2.data_to_send() + updates
 
     def open(self, request: RequestWriter, scheme: bytes, authority: bytes) -> HTTP2Response:
         """Begin a request; its body follows, if its headers announce one.
@@ -234,9 +240,9 @@ class HTTP2Connection:
     def send(self, response: HTTP2Response, data: bytes) -> int:
         """Send the beginning of these bytes of the request's body, as far as the windows allow; how many that is.
 
-        A response that is there, or has failed, takes all: nobody reads the rest of the body.
+        If the response has ended, or failed, they count as sent: nobody reads the rest of the body.
         """
-        if not self._is_open(response):
+        if not self._takes_body(response):
             return len(data)
         sent, view = 0, memoryview(data)
         while sent < len(data):
@@ -251,14 +257,16 @@ class HTTP2Connection:
 
     def can_send(self, response: HTTP2Response) -> bool:
         """Whether `send` would take something."""
-        return not self._is_open(response) or self._h2.local_flow_control_window(response.stream_id) > 0
+        return not self._takes_body(response) or self._h2.local_flow_control_window(response.stream_id) > 0
 
     def end(self, response: HTTP2Response) -> None:
         """End the request's body."""
-        if self._is_open(response):
+        if self._takes_body(response):
             response.request.end()
             self._h2.end_stream(response.stream_id)
-            self._request_sent(response)
+            response.is_request_sent = True
+        elif self._is_open(response):
+            self.reset(response)
 
     def reset(self, response: HTTP2Response) -> None:
         """Leave a stream: have the server told, unless it has ended. Its response fails, unless it is complete."""
@@ -286,28 +294,24 @@ class HTTP2Connection:
             return
         self.pings_unanswered = 0
         self.arrivals += 1
+        whole = memoryview(data)
+        if self._received:
+            self._received += data
+            whole, self._received = memoryview(self._received), bytearray()
         try:
-            for frame in self._frames(data):
-                self._idle_frames += 1
-                if frame[3] == _GOAWAY:
-                    self._receive_goaway(frame)
-                else:
-                    for event in self._h2.receive_data(frame):
-                        self._handle(event)
-                if self._idle_frames > MAX_IDLE_FRAMES:
-                    raise httpx2.RemoteProtocolError(f"{MAX_IDLE_FRAMES} frames in a row carried nothing")  # noqa: TRY301
+            self._receive_frames(whole)
         except h2.exceptions.ProtocolError as error:
-            self.fail(
-                httpx2.RemoteProtocolError(
-                    f"the server broke the rules of HTTP/2: {str(error) or type(error).__name__}"
-                )
-            )
+            what = str(error) or type(error).__name__
+            self.fail(httpx2.RemoteProtocolError(f"the server broke the rules of HTTP/2: {what}"))
         except httpx2.RemoteProtocolError as error:
             self._h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
             self.fail(error)
         if self._arrived >= CONNECTION_WINDOW // 2 and self.error is None:
             self._h2.increment_flow_control_window(self._arrived)
             self._arrived = 0
+        if self._arrived_directly >= CONNECTION_WINDOW // 2:
+            self._window_updates += _window_update(0, self._arrived_directly)
+            self._arrived_directly = 0
 
     def receive_end(self) -> None:
         """The server has ended the connection."""
@@ -325,27 +329,59 @@ class HTTP2Connection:
 
     def open_window(self, response: HTTP2Response, size: int) -> None:
         """Let the server send so many bytes more on a stream."""
-        if self._is_open(response) and not response.is_complete:
+        if not self._is_open(response) or response.is_complete:
+            return
+        if response.is_direct:
+            response.unacknowledged -= size
+            self._window_updates += _window_update(response.stream_id, size)
+        else:
             self._h2.increment_flow_control_window(size, response.stream_id)
 
-    def _frames(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """The frames that have come whole."""
-        received = self._received
-        received += data
-        position = 0
-        if self._is_at_start and received[:5] == b"HTTP/":
+    def _receive_frames(self, data: memoryview) -> None:
+        """Take the frames that have come whole: data directly, `GOAWAY` here, and all others by h2, many at once."""
+        if self._is_at_start and bytes(data[:5]) == b"HTTP/":
             raise httpx2.RemoteProtocolError("the server does not speak HTTP/2, but HTTP/1.1")
-        while len(received) - position >= _FRAME_HEAD_SIZE:
-            size = int.from_bytes(received[position : position + 3], "big")
+        position = start = 0  # of what h2 has not been given
+        while len(data) - position >= _FRAME_HEAD_SIZE:
+            size = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
             if size > _MAX_FRAME_SIZE:
                 raise httpx2.RemoteProtocolError(f"the server sent a frame of {size} bytes, or does not speak HTTP/2")
             end = position + _FRAME_HEAD_SIZE + size
-            if len(received) < end:
+            if len(data) < end:
                 break
+            kind, flags = data[position + 3], data[position + 4]
+            stream_id = int.from_bytes(data[position + 5 : position + 9], "big")
+            response = self._responses.get(stream_id) if kind == _DATA and not flags and size else None
             self._is_at_start = False
-            yield bytes(received[position:end])
+            if response is not None or kind == _GOAWAY:
+                self._receive_by_h2(data[start:position])
+                start = end
+                if response is None:
+                    self._receive_goaway(bytes(data[position:end]))
+                elif response.is_direct:
+                    self._receive_directly(response, bytes(data[position + _FRAME_HEAD_SIZE : end]))
+                else:
+                    start = position  # h2 counts what has a length
+            self._idle_frames += 1
+            if self._idle_frames > MAX_IDLE_FRAMES:
+                raise httpx2.RemoteProtocolError(f"{MAX_IDLE_FRAMES} frames in a row carried nothing")
             position = end
-        del received[:position]
+        self._receive_by_h2(data[start:position])
+        self._received += data[position:]
+
+    def _receive_directly(self, response: HTTP2Response, data: bytes) -> None:
+        """Take a frame of data that h2 need not know of: it neither ends the stream nor counts to its length."""
+        self._idle_frames = 0
+        self._arrived_directly += len(data)
+        if response.unacknowledged + len(data) > STREAM_WINDOW:
+            raise httpx2.RemoteProtocolError("the server sent more on a stream than its window allows")
+        response.unacknowledged += len(data)
+        response.receive(data)
+
+    def _receive_by_h2(self, frames: memoryview) -> None:
+        if frames:
+            for event in self._h2.receive_data(frames):
+                self._handle(event)
 
     def _receive_goaway(self, frame: bytes) -> None:
         """The server takes no more requests, and says which was the last that it has processed (section 6.8)."""
@@ -396,14 +432,16 @@ class HTTP2Connection:
     def _is_open(self, response: HTTP2Response) -> bool:
         return self._responses.get(response.stream_id) is response and self.error is None
 
-    def _request_sent(self, response: HTTP2Response) -> None:
-        response.is_request_sent = True
-        if response.is_complete:
-            self._forget(response)
+    def _takes_body(self, response: HTTP2Response) -> bool:
+        return self._is_open(response) and not response.is_complete
 
     def _forget(self, response: HTTP2Response) -> None:
         del self._responses[response.stream_id]
         self._h2.live -= 1
+
+
+def _window_update(stream_id: int, size: int) -> bytes:
+    return b"\0\0\4" + bytes([_WINDOW_UPDATE, 0]) + stream_id.to_bytes(4, "big") + size.to_bytes(4, "big")
 
 
 def _error_of_reset(event: h2.events.StreamReset) -> httpx2.RemoteProtocolError:

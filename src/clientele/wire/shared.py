@@ -120,7 +120,8 @@ class SharedStream:
         self.wake()
 
     async def _receive_head(self, timeout: float | None) -> Head:
-        await settled(self.receive(timeout))
+        while not self.response.is_ready:
+            await settled(self.receive(timeout))
         head: Head = self.response.take_head()
         return head
 
@@ -144,8 +145,8 @@ class SharedStream:
         connection, rest = self._connection, bytes(part)
         while rest:
             rest = rest[connection.do(connection.http2.send, self.response, rest) :]
-            if rest:
-                can_send = functools.partial(connection.http2.can_send, self.response)
+            can_send = functools.partial(connection.http2.can_send, self.response)
+            while rest and not can_send():
                 await settled(connection.wait(self, can_send, timeout, httpcore2.WriteTimeout))
             await settled(connection.drain(self, timeout))
 
@@ -207,10 +208,12 @@ class AsyncSharedConnection(SharedConnection):
         self._has_unsent = anyio.Event()
         self.network.reader = self
         assert self.event_loop is not None
+        self._loop: Any = None
         if self.event_loop.is_trio:
             self.event_loop.spawn(self._read)
             self.event_loop.spawn(self._write)
         else:
+            self._loop = self.network.loop
             self.network.start_reading()
         self.event_loop.spawn(self._ask_whether_it_is_there)
         self._flush()
@@ -234,25 +237,33 @@ class AsyncSharedConnection(SharedConnection):
         self.do(self.http2.close)
         self.network.abort()
 
-    async def wait(
+    def wait(
         self, stream: SharedStream, is_done: Callable[[], bool], timeout: float | None, error: type[Exception]
-    ) -> None:
-        """Wait until it is done."""
-        while not is_done():
-            woken = anyio.Event()
-            stream.wake = woken.set
-            try:
-                with anyio.fail_after(timeout):
-                    await woken.wait()
-            except TimeoutError:
-                if not is_done():
-                    raise error("timed out") from None
+    ) -> Any:
+        """Wait until it is done, or perhaps a little less: whoever waits looks again."""
+        if self._loop is None:
+            return self._wait_in_trio(stream, timeout, error)
+        waiting = self._loop.create_future()
+        stream.wake = functools.partial(_set, waiting)
+        if timeout is not None:
+            timer = self._loop.call_later(timeout, _set, waiting, error("timed out"))
+            waiting.add_done_callback(lambda _: timer.cancel())
+        return waiting
+
+    async def _wait_in_trio(self, stream: SharedStream, timeout: float | None, error: type[Exception]) -> None:
+        woken = anyio.Event()
+        stream.wake = woken.set
+        try:
+            with anyio.fail_after(timeout):
+                await woken.wait()
+        except TimeoutError:
+            raise error("timed out") from None
 
     async def drain(self, stream: SharedStream, timeout: float | None) -> None:
         """Wait until the server takes bytes."""
         try:
             with anyio.fail_after(timeout):
-                if self.event_loop is not None and self.event_loop.is_trio:
+                if self._loop is None:
                     while len(self._unsent) > READ_SIZE and self.http2.error is None:
                         await self._drained.wait()
                 else:
@@ -277,7 +288,7 @@ class AsyncSharedConnection(SharedConnection):
 
     def _flush(self) -> None:
         if data := self.http2.take_outgoing():
-            if self.event_loop is not None and self.event_loop.is_trio:
+            if self._loop is None:
                 self._unsent += data
                 self._has_unsent.set()
                 unsent = len(self._unsent)
@@ -317,6 +328,11 @@ class AsyncSharedConnection(SharedConnection):
             await anyio.sleep(PING_INTERVAL)
             if self.http2.live and self.http2.arrivals == arrivals:
                 self.do(_ping, self.http2)
+
+
+def _set(waiting: Any, error: Exception | None = None) -> None:
+    if not waiting.done():
+        waiting.set_result(None) if error is None else waiting.set_exception(error)
 
 
 class BlockingSharedConnection(SharedConnection):
