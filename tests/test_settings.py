@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx2
+import pydantic
 import pytest
 
 from clientele import api
@@ -17,6 +18,10 @@ from clientele import api
         ("headers", ["a"], "headers are pairs of a name and a value"),
         ("headers", {"X A": "a"}, "'X A' cannot be the name of a header"),
         ("headers", {b"X-A": b"a\n"}, "the value of the header 'X-A' has a CR, LF"),
+        ("headers", {"X-Key": pydantic.SecretStr("hunter2")}, "SecretStr; pass text: value.get_secret_value()"),
+        ("params", {"key": pydantic.SecretStr("hunter2")}, "params['key'] is of type SecretStr; pass text: value.get"),
+        ("params", [("key", [pydantic.SecretStr("hunter2")])], "params['key'] is of type list; pass text: value.get"),
+        ("cookies", {"sid": pydantic.SecretStr("hunter2")}, "cookies['sid'] is of type SecretStr; pass text"),
         ("params", 5, "params is 5; it is a mapping"),
         ("cookies", "a=b", "cookies is 'a=b'; it is a dict"),
         ("auth", ("a",), "auth is a tuple of 1; it is (user name, password)"),

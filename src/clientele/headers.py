@@ -44,7 +44,8 @@ def _text_pair(field: Any) -> tuple[str, str]:
     if not isinstance(name, str):
         raise TypeError(f"a header has the name {name!r}; pass text")
     if not isinstance(value, str):
-        raise TypeError(f"the value of the header {name!r} is of type {type(value).__name__}; pass text: str(value)")
+        cure = "value.get_secret_value()" if hasattr(value, "get_secret_value") else "str(value)"
+        raise TypeError(f"the value of the header {name!r} is of type {type(value).__name__}; pass text: {cure}")
     return name, value
 
 

@@ -136,12 +136,30 @@ def _check_max_redirects(name: str, value: Any) -> None:
         raise ValueError(f"max_redirects is {value}; it is 0 or more")
 
 
+def _check_params(name: str, value: Any) -> None:
+    _of((str, Mapping, Sequence, httpx2.QueryParams), "a mapping, pairs, or a text")(name, value)
+    _refuse_masked(name, value)
+
+
+def _check_cookies(name: str, value: Any) -> None:
+    _of((httpx2.Cookies, CookieJar, dict, list), "a dict, pairs, httpx2.Cookies or a CookieJar")(name, value)
+    _refuse_masked(name, value)
+
+
+def _refuse_masked(name: str, value: Any) -> None:
+    """Refuse Pydantic's secrets, which httpx2 would write as stars."""
+    items = value.items() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for key, each in items:
+        if any(hasattr(one, "get_secret_value") for one in (each if isinstance(each, list | tuple) else [each])):
+            raise TypeError(f"{name}[{key!r}] is of type {type(each).__name__}; pass text: value.get_secret_value()")
+
+
 _of = instance_check
 _MAY_BE_NONE = ("headers", "params", "cookies", "auth", "timeout", "proxy", "mounts", "event_hooks")
 _CHECKS: dict[str, Check] = {
     "headers": _check_headers,
-    "params": _of((str, Mapping, Sequence, httpx2.QueryParams), "a mapping, pairs, or a text"),
-    "cookies": _of((httpx2.Cookies, CookieJar, dict, list), "a dict, pairs, httpx2.Cookies or a CookieJar"),
+    "params": _check_params,
+    "cookies": _check_cookies,
     "auth": _check_auth,
     "timeout": _check_timeout,
     "follow_redirects": _of(bool, "True or False"),

@@ -145,6 +145,10 @@ class Unsent(pydantic.BaseModel):
     name: str
 
 
+class Encoded(pydantic.BaseModel):
+    image: pydantic.Base64Bytes
+
+
 class DerivedMasking(Unsent):
     token: pydantic.SecretStr
 
@@ -163,6 +167,8 @@ def test_a_model_that_would_mask_its_secret_is_refused_where_it_is_declared(reco
 def test_a_model_that_writes_its_secret_is_sent(recorder):
     assert post(recorder, Open, Open(password=SECRET)) == {"password": SECRET}
     assert post(recorder, Unsent, Unsent(password=SECRET, name="a")) == {"name": "a"}
+    image = Encoded(image=b"aGk=")
+    assert post(recorder, Encoded, image) == image.model_dump(mode="json")
 
 
 @pytest.mark.parametrize(
