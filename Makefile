@@ -60,6 +60,7 @@ leaks: .venv/test
 # Streams through a proxy that cuts them at random, 2,000 times for each kind; a short run is among the tests.
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.chaos --http2
 
 # Fuzzes what reads bytes from a server, each of it for five minutes: `SECONDS=60 make fuzz` for one. See fuzz/.
 fuzz: .venv/fuzz

@@ -7,7 +7,7 @@ import random
 import sys
 import time
 
-from tests.chaos.run import READERS, account_of
+from tests.chaos.run import READERS, account_of, account_over_http2
 
 
 def main() -> int:
@@ -15,12 +15,16 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=2000, help="how often each stream is cut (default 2000)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="to replay a run (default random)")
     parser.add_argument("--reader", choices=READERS, action="append", help="default: all of them")
+    parser.add_argument("--http2", action="store_true", help="over HTTP/2 (default: HTTP/1.1)")
     arguments = parser.parse_args()
+    account_for = account_over_http2 if arguments.http2 else account_of
     print(f"seed {arguments.seed}", flush=True)
     is_right = True
     for reader in arguments.reader or READERS:
         began = time.perf_counter()
-        account = account_of(reader, cuts=arguments.cuts, seed=arguments.seed)
+        if arguments.http2 and "httpx2" in reader:
+            continue
+        account = account_for(reader, cuts=arguments.cuts, seed=arguments.seed)
         seconds = time.perf_counter() - began
         verdict = f"{account.events} events, each once and in order"
         if account.wrong is not None:
@@ -36,7 +40,7 @@ def main() -> int:
             is_right = False
             print(
                 f"  came: {account.wrong or 'all'}\n  replay: python -m tests.chaos --cuts {arguments.cuts} "
-                f"--seed {arguments.seed} --reader {reader!r}"
+                f"--seed {arguments.seed} --reader {reader!r}" + (" --http2" if arguments.http2 else "")
             )
     return 0 if is_right else 1
 

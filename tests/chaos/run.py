@@ -13,6 +13,7 @@ from unittest import mock
 import anyio
 import httpx2
 import pydantic
+from tests.chaos.http2 import cut_events
 from tests.chaos.numbered import NumberedEvents, text
 from tests.chaos.polls import ASYNCIO_POLLS, END, TRIO_POLLS, Poll, Poller
 from tests.chaos.proxy import ChaosProxy
@@ -88,13 +89,13 @@ class Reading:
         self.ends += isinstance(cause, api.StreamInterrupted) and cause.__cause__ is None
 
 
-Read = Callable[[str, float, Random], Reading]
-"""Reads the stream at this URL, for so many seconds at the most."""
+Read = Callable[..., Reading]
+"""Reads the stream at this URL, for so many seconds at the most, with a client of these settings."""
 
 
-def read_sync(url: str, limit: float, random: Random) -> Reading:
+def read_sync(url: str, limit: float, random: Random, **settings: Any) -> Reading:
     reading = Reading()
-    with api.APIClient(url).stream("GET", "/", Numbered, **reading.options) as stream:
+    with api.APIClient(url, **settings).stream("GET", "/", Numbered, **reading.options) as stream:
         timer = threading.Timer(limit, stream.close)
         timer.start()
         reading.items.extend(stream)
@@ -108,11 +109,11 @@ def read_async(
     polls: list[Poll],
     transport: Callable[[], httpx2.AsyncBaseTransport] | None = None,
 ) -> Read:
-    def read(url: str, limit: float, random: Random) -> Reading:
+    def read(url: str, limit: float, random: Random, **settings: Any) -> Reading:
         reading, poller = Reading(), Poller(polls, random)
 
         async def main() -> None:
-            client = api.APIClient(url, async_transport=transport() if transport else None)
+            client = api.APIClient(url, async_transport=transport() if transport else None, **settings)
             async with client, client.astream("GET", "/", Numbered, **reading.options) as stream:
                 with anyio.move_on_after(limit):
                     while (item := await poller.next(stream)) is not END:
@@ -148,17 +149,20 @@ def account_of(reader: str, *, cuts: int, seed: int) -> Account:
         at_once = mock.patch("clientele.streaming.reconnect.MIN_INTERVAL", 0)  # thousands of cuts take long enough
         with raw_server(proxy) as front, at_once:
             reading = READERS[reader](front.url, 10 + cuts * TIME_FOR_A_CUT, Random(seed))
+    return _account(reading, events.last, proxy.done, proxy.coded, proxy.whole)
+
+
+def account_over_http2(reader: str, *, cuts: int, seed: int) -> Account:
+    """The same over HTTP/2, `GOAWAY` among the cuts."""
+    at_once = mock.patch("clientele.streaming.reconnect.MIN_INTERVAL", 0)
+    with cut_events(4 * cuts, cuts, seed) as (server, events), at_once:
+        limit = 10 + cuts * TIME_FOR_A_CUT
+        reading = READERS[reader](server.url, limit, Random(seed), http1=False, http2=True)
+    return _account(reading, events.last, events.done, Counter(), events.whole)
+
+
+def _account(reading: Reading, last: int, done: Counter[str], coded: Counter[str], whole: int) -> Account:
     numbers = [item.number for item in reading.items]
-    is_right = numbers == list(range(1, events.last + 1)) and all(
-        item.text == text(item.number) for item in reading.items
-    )
-    return Account(
-        events=events.last,
-        wrong=None if is_right else numbers,
-        reconnects=reading.reconnects,
-        cancelled=reading.cancelled,
-        done=proxy.done,
-        coded=proxy.coded,
-        whole=proxy.whole,
-        ends=reading.ends,
-    )
+    is_right = numbers == list(range(1, last + 1)) and all(item.text == text(item.number) for item in reading.items)
+    wrong = None if is_right else numbers
+    return Account(last, wrong, reading.reconnects, reading.cancelled, done, coded, whole, reading.ends)

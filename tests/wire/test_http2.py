@@ -82,6 +82,7 @@ def test_a_request_and_its_response(run, client2, serve2):
     assert not {"connection", "host", "te", "transfer-encoding"} & request.keys()
 
 
+@over(*OURS, "uvloop")
 def test_requests_share_a_connection(run, client2, serve2):
     server = serve2(say_ok)
 
@@ -94,6 +95,7 @@ def test_requests_share_a_connection(run, client2, serve2):
     assert (len(server.requests), server.connections) == (50, 1)
 
 
+@over(*OURS, "uvloop")
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 1_000_000])
 def test_a_body_is_sent_within_the_windows(run, client2, serve2, size):
     server = serve2(say_what_came)
@@ -153,6 +155,7 @@ def test_an_early_answer_ends_the_sending(run, client2, serve2):
 # Leaving.
 
 
+@over(*OURS, "uvloop")
 def test_a_response_that_is_left_is_reset_at_once_and_the_connection_serves_on(run, client2, serve2):
     server = serve2(stream_for_ever)
 

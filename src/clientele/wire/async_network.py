@@ -94,6 +94,8 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
 
     def start_reading(self) -> None:
         """Give the reader what comes, from here on, whether anybody waits for it or not."""
+        if self._unread:
+            self.reader.receive(self.take_unread(len(self._unread)))
         self._is_reading_paused = False
         self._transport.resume_reading()
 
@@ -172,6 +174,9 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
 
     def buffer_updated(self, nbytes: int) -> None:
         reader = self.reader
+        if reader is None:  # uvloop reads once more before it pauses
+            self._unread += bytes(self._buffer[:nbytes])
+            return
         reader.receive(self._buffer[:nbytes])
         reading = self._reading
         if reading is not None and not reading.done():

@@ -360,7 +360,7 @@ class BlockingSharedConnection(SharedConnection):
         """Begin to speak."""
         self.network.reader = self
         self.network.share()
-        self.do(bool)
+        self.do(self.http2.receive, self.network.take_unread(READ_SIZE))
 
     def do(self, step: Callable[..., Any], *args: Any) -> Any:
         """Have the connection do this, and send what comes of it."""
@@ -427,10 +427,6 @@ class BlockingSharedConnection(SharedConnection):
         """Wait until the server has taken what is to be sent."""
         if self._unsent:
             self.wait(stream, lambda: not self._unsent or self.http2.error is not None, timeout, httpcore2.WriteTimeout)
-
-    def receive(self, data: bytes) -> None:
-        """Take bytes that came before it was shared."""
-        self.do(self.http2.receive, data)
 
     def _lead(self, stream: SharedStream, is_done: Callable[[], bool], deadline: float) -> None:
         """Read for all who wait. Called under the lock, which is free while this thread waits."""
