@@ -1,7 +1,7 @@
 """The httpx2 clients under an `APIClient`, one for synchronous and one for asynchronous calls, and their transports.
 
 Nothing is opened before it is needed. Both share their settings, their cookies and one TLS context. Requests use the
-transports of `wire/`; only SOCKS and https proxies use httpx2's own. Connections are closed with the
+transports of `wire/`. Connections are closed with the
 `APIClient`, or when it is collected, when their event loop shuts down, or when the interpreter exits, whichever comes
 first. After a fork, those of the parent stay with the parent.
 """
@@ -17,12 +17,11 @@ from typing import Any
 
 import httpx2
 
-from .event_loop import EventLoop, PerLoop
+from .event_loop import EventLoop
 from .headers import checked_headers
-from .proxies import RefusingTransport, UnusableProxy, environment_proxies, naming
+from .proxies import RefusingTransport, UnusableProxy, environment_proxies
 from .redirects import redirect_hooks
 from .settings import HTTPClientSettings, checked_settings
-from .wire.network import KEEPALIVE_OPTIONS
 from .wire.steps import settled
 from .wire.tls import OfferingContext
 from .wire.transport import DEFAULT_LIMITS, AsyncWireTransport, WireTransport
@@ -72,7 +71,7 @@ class HTTPClients:
         self._given_async_client = async_client
         self._clients: dict[int, httpx2.Client] = {}
         self._async_client: httpx2.AsyncClient | None = None
-        self._async_transports: list[AsyncWireTransport | _PerLoopTransport] = []
+        self._async_transports: list[AsyncWireTransport] = []
         tls = settings.get("verify", True), settings.get("trust_env", True), settings.get("http2", False)
         self._ssl_context = functools.cache(functools.partial(_ssl_context, *tls))
         is_needed = settings.get("verify", True) is not True or not base_url.startswith("http://")
@@ -92,7 +91,7 @@ class HTTPClients:
         process = os.getpid()
         client = self._clients.get(process)
         if client is None:
-            make = functools.partial(self._make_transport, WireTransport, _HTTPXTransport)
+            make = functools.partial(self._make_transport, WireTransport)
             hooks = self._hooks(is_async=False)
             made = httpx2.Client(**self._client_settings(self._transport, make, is_async=False), event_hooks=hooks)
             client = self._clients.setdefault(process, made)  # another thread may have been faster
@@ -159,26 +158,17 @@ class HTTPClients:
             "mounts": mounts,
         }
 
-    def _make_transport(
-        self, ours: Callable[..., Any], httpx2s: Callable[..., Any], proxy: httpx2.Proxy | UnusableProxy | None
-    ) -> Any:
+    def _make_transport(self, made_by: Callable[..., Any], proxy: httpx2.Proxy | UnusableProxy | None) -> Any:
         if isinstance(proxy, UnusableProxy):
             return RefusingTransport(proxy)
         http1, http2 = self._settings.get("http1", True), self._settings.get("http2", False)
-        limits = self._settings.get("limits", DEFAULT_LIMITS)
-        protocols = ["h2"] * http2 + ["http/1.1"] * http1
-        context = OfferingContext(self._ssl_context, protocols)
-        if proxy is None or proxy.url.scheme == "http":
-            return ours(verify=context, limits=limits, proxy=proxy, http1=http1, http2=http2)
-        options = {"http1": http1, "http2": http2, "socket_options": KEEPALIVE_OPTIONS}
-        made = httpx2s(verify=context, limits=limits, proxy=proxy, **options)
-        if isinstance(made, _HTTPXTransport):
-            weakref.finalize(self, made.close)  # at the interpreter's exit, too: httpx2 closes all connections or none
-        return made
+        context = OfferingContext(self._ssl_context, ["h2"] * http2 + ["http/1.1"] * http1)
+        limits, trust_env = self._settings.get("limits", DEFAULT_LIMITS), self._settings.get("trust_env", True)
+        return made_by(verify=context, limits=limits, proxy=proxy, http1=http1, http2=http2, trust_env=trust_env)
 
     def _make_async_transport(self, proxy: httpx2.Proxy | UnusableProxy | None) -> httpx2.AsyncBaseTransport:
-        made: httpx2.AsyncBaseTransport = self._make_transport(AsyncWireTransport, _PerLoopTransport, proxy)
-        if isinstance(made, AsyncWireTransport | _PerLoopTransport):
+        made: httpx2.AsyncBaseTransport = self._make_transport(AsyncWireTransport, proxy)
+        if isinstance(made, AsyncWireTransport):
             self._async_transports.append(made)
         return made
 
@@ -189,37 +179,6 @@ class HTTPClients:
         is_following = self._settings["follow_redirects"]
         ours = redirect_hooks(self._settings["cookies"], is_async=is_async, is_following=is_following)
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
-
-
-class _HTTPXTransport(httpx2.BaseTransport):
-    """httpx2's own transport, whose errors name the proxy."""
-
-    def __init__(self, *, proxy: httpx2.Proxy | None, **settings: Any) -> None:
-        self._proxy = proxy
-        self._transport = httpx2.HTTPTransport(proxy=proxy, **settings)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        with naming(self._proxy):
-            return self._transport.handle_request(request)
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-class _PerLoopTransport(httpx2.AsyncBaseTransport):
-    """httpx2's own transports, which are bound to an event loop: one for each."""
-
-    def __init__(self, *, proxy: httpx2.Proxy | None, **settings: Any) -> None:
-        self._proxy = proxy
-        self._transports = PerLoop(lambda: httpx2.AsyncHTTPTransport(proxy=proxy, **settings))
-        self.close_soon = self._transports.close_soon
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        with naming(self._proxy):
-            return await self._transports.here().handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._transports.aclose()
 
 
 def _one_sided(call: str, transport: str, client: str) -> str:
@@ -243,7 +202,7 @@ def _default_ssl_context(trust_env: bool, http2: bool, cert_file: str | None, ce
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
-def _release(clients: dict[int, httpx2.Client], async_transports: list[AsyncWireTransport | _PerLoopTransport]) -> None:
+def _release(clients: dict[int, httpx2.Client], async_transports: list[AsyncWireTransport]) -> None:
     for client in clients.values():
         client.close()
     clients.clear()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 from urllib.request import getproxies
 
@@ -47,7 +45,6 @@ def checked_proxy(value: Any, source: str) -> httpx2.URL:
     """The URL of a proxy. `source` names the keyword or variable that has it.
 
     Raises:
-        ImportError: It needs a package that is missing.
         TypeError: It is no text and no URL.
         ValueError: It is no URL, or none of a proxy.
     """
@@ -64,20 +61,7 @@ def checked_proxy(value: Any, source: str) -> httpx2.URL:
         raise ValueError(f"{source} is {shown!r}, whose scheme is none of {', '.join(_SCHEMES)}; {cure}")
     if not url.host or (url.port or 0) > 65535:
         raise ValueError(f"{source} is {shown!r}, which has no host, or a port above 65535; {cure}")
-    if url.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise ImportError(f"{source} is {shown!r}, which needs the package socksio: run pip install socksio")
     return url
-
-
-@contextlib.contextmanager
-def naming(proxy: httpx2.Proxy | None) -> Iterator[None]:
-    """Say in errors of a transport of httpx2's which proxy it went through."""
-    try:
-        yield
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-        if proxy is None:
-            raise
-        raise type(error)(f"through the proxy {name_of(proxy)}: {error}") from error
 
 
 def name_of(proxy: httpx2.Proxy) -> str:
@@ -121,7 +105,7 @@ def _variable(scheme: str) -> str:
 def _proxy(url: str, variable: str) -> EnvironmentProxy | UnusableProxy:
     try:
         proxy = EnvironmentProxy(checked_proxy(url, variable))
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         return UnusableProxy(f"{error}; or pass trust_env=False")
     proxy.variable = variable
     return proxy

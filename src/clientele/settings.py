@@ -70,7 +70,7 @@ def checked_settings(settings: Mapping[str, Any]) -> None:
     """Refuse settings that no client can be made of.
 
     Raises:
-        ImportError: HTTP/2 or a SOCKS proxy is asked for, and its package is missing.
+        ImportError: HTTP/2 is asked for, and its package is missing.
         TypeError: A setting is of another type.
         ValueError: A setting is out of its range; or a header cannot be sent.
     """

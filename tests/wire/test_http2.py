@@ -15,7 +15,8 @@ import h2.errors
 import httpx2
 import pytest
 from tests.http2_server import CODES, HTTP2Server, Peer, frame, http2_server
-from tests.listeners import authority, tls_server, trusting
+from tests.listeners import authority, certified, tls_server, trusting
+from tests.proxies import proxy, socks_proxy
 from tests.servers import WAIT, answer
 from tests.wire.kinds import OUR_ASYNC, OURS, over
 
@@ -394,6 +395,33 @@ def test_the_protocol_is_negotiated(run, make_client, serve2, serve, offered, ve
     else:
         with tls_server(answer(b"ok"), context=context) as plain:
             assert run(lambda: main(plain.url)).http_version == "HTTP/1.1"
+
+
+@over(*OURS, "uvloop")
+@pytest.mark.parametrize("through", ["http", "https", "socks"])
+def test_it_goes_through_every_kind_of_proxy(run, make_client, serve2, serve, through):
+    server = serve2(say_ok, tls=certified("localhost", "127.0.0.1"))
+    with contextlib.ExitStack() as stack:
+        if through == "socks":
+            via = httpx2.Proxy(stack.enter_context(socks_proxy(server)).url)
+        elif through == "https":
+            front = stack.enter_context(tls_server(proxy(lambda: server)))
+            via = httpx2.Proxy(front.url, ssl_context=trusting())
+        else:
+            via = httpx2.Proxy(serve(proxy(lambda: server)).url)
+
+        async def main() -> None:
+            async with (
+                make_client(verify=trusting(), http2=True, proxy=via) as client,
+                anyio.create_task_group() as tasks,
+            ):
+                for _ in range(5):
+                    tasks.start_soon(client.get, server.url)
+                response = await client.post(server.url, content=b"x" * 200_000)
+                assert response.http_version == "HTTP/2"
+
+        run(main)
+    assert (len(server.requests), server.connections) == (6, 1)
 
 
 # Hostile servers.

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import httpx2
 import pytest
 from tests.listeners import certified, tls_server, trusting
-from tests.proxies import proxy
-from tests.servers import EVENT_STREAM, Connection, RawServer, answer, chunk
+from tests.proxies import proxy, socks_proxy
+from tests.servers import EVENT_STREAM, WAIT, Connection, RawServer, answer, chunk
 from tests.wire.kinds import OURS, over
 from tests.wire.loops import LOOPS
 
@@ -256,10 +256,84 @@ def test_a_proxy_counts_as_a_connection_as_any_other(serve_proxy, run, make_clie
 
 
 @over(*OURS)
-@pytest.mark.parametrize("scheme", ["https", "socks5", "socks5h", "ftp"])
-def test_a_proxy_that_the_wire_does_not_speak_to_is_refused_at_once(make_transport, scheme):
-    with pytest.raises(ValueError, match=scheme if scheme != "ftp" else "(?i)proxy"):
-        make_transport(proxy=f"{scheme}://localhost:1080")
+def test_a_proxy_that_the_wire_does_not_speak_to_is_refused_at_once(make_transport):
+    with pytest.raises(ValueError, match=r"(?i)proxy"):
+        make_transport(proxy="ftp://localhost:1080")
+
+
+# Over TLS, and SOCKS: the same transports for all.
+
+
+@over(*OURS, "uvloop")
+@pytest.mark.parametrize(("url", "expected"), [(FORWARDED, b"forwarded"), (TUNNELLED, b"tunnelled")])
+def test_a_proxy_is_spoken_to_over_tls(target, send, url, expected):
+    with tls_proxy(target) as server:
+        via = httpx2.Proxy(server.url, ssl_context=trusting())
+        assert send(url, options={"proxy": via, "verify": trusting()}).content == expected
+
+
+@over(*OURS, "uvloop")
+def test_much_goes_through_tls_within_tls_both_ways(run, make_client):
+    async def echo(connection: Connection) -> None:
+        await connection.send(answer(connection.request.body))
+
+    with tls_server(echo, certified("example.test")) as behind, tls_proxy(behind) as server:
+        via = httpx2.Proxy(server.url, ssl_context=trusting())
+
+        async def main() -> None:
+            async with make_client(proxy=via, verify=trusting()) as client:
+                for size in (1, 100_000, 3_000_000):
+                    assert (await client.post(TUNNELLED, content=b"x" * size)).content == b"x" * size
+
+        run(main)
+        assert server.connections == 1
+
+
+@over(*OURS, "uvloop")
+@pytest.mark.parametrize(
+    ("host", "asked_for"),
+    [("example.test", "example.test"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")],
+)
+@pytest.mark.parametrize("auth", [None, ("user", "pass"), ("ü", "")])
+def test_a_socks_proxy_is_asked_for_the_host(serve, send, host, asked_for, auth):
+    behind = serve(answer(b"behind"))
+    with socks_proxy(behind, auth=auth) as server:
+        assert send(f"http://{host}:81/", options={"proxy": server.url}).content == b"behind"
+    assert server.asked_for == [(asked_for, 81)]
+    assert behind.requests[0].target == "/"
+
+
+@over(*OURS, "uvloop")
+def test_tls_runs_through_a_socks_proxy(target, send):
+    with socks_proxy(target) as server:
+        response = send(TUNNELLED, options={"proxy": server.url.replace("socks5", "socks5h"), "verify": trusting()})
+    assert response.content == b"tunnelled"
+
+
+@over(*OURS)
+@pytest.mark.parametrize(
+    ("answers", "options", "reason"),
+    [
+        ({"reply": b"\x05\x05\x00\x01"}, {}, "the server refused the connection"),
+        ({"reply": b"\x05\x63\x00\x01"}, {}, "status 99"),
+        ({"method": b"\x05\xff"}, {}, "it asks for a user name and password"),
+        ({"method": b"HT"}, {}, "it does not speak SOCKS 5"),
+        ({"auth": ("user", "pass"), "url_auth": "user:wrong"}, {}, "it refused the user name and password"),
+        ({"auth": ("user", "pass"), "url_auth": f"user:{'x' * 256}"}, {}, "is longer than 255 bytes"),
+    ],
+)
+def test_a_socks_proxy_that_refuses_is_named_with_the_reason(serve, send, answers, options, reason):
+    with socks_proxy(serve(answer(b"")), **answers) as server, pytest.raises(httpx2.ProxyError) as caught:
+        send("http://example.test/", options={"proxy": server.url})
+    assert str(caught.value).endswith(reason) or reason in str(caught.value)
+    assert str(caught.value).startswith("socks5://127.0.0.1:")
+    assert "wrong" not in str(caught.value)
+
+
+@over(*OURS)
+def test_a_socks_proxy_that_ends_the_connection_is_told(serve, send):
+    with socks_proxy(serve(answer(b"")), reply=b"\x05") as server, pytest.raises(httpx2.TransportError):
+        send("http://example.test/", options={"proxy": server.url, "timeout": httpx2.Timeout(WAIT, connect=0.3)})
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import trustme
 from tests.listeners import authority, certified, tls_server, trusting
-from tests.servers import END, EVENT_STREAM, Connection, Handler, RawServer, answer, chunk
+from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, RawServer, answer, chunk
 from tests.wire.kinds import AND_UVLOOP, ASYNC, OURS, over
 from tests.wire.sockets import read_until_closed, socket_server
 
@@ -298,3 +298,33 @@ def test_a_connection_over_tls_that_is_cut(serve_tls, send, case):
     with pytest.raises(expected):
         send(server.url, options={"verify": trusting()})
     server.wait_until_closed()
+
+
+@over(*OURS, "uvloop")
+def test_an_answer_over_tls_may_take_longer_than_the_write_timeout(run, make_client):
+    async def answer_late(connection: Connection) -> None:
+        await asyncio.sleep(0.3)
+        await connection.send(answer(str(len(connection.request.body)).encode()))
+
+    with tls_server(answer_late) as server:
+
+        async def main() -> list[str]:
+            async with make_client(verify=trusting(), timeout=httpx2.Timeout(WAIT, write=0.1)) as client:
+                return [(await client.post(server.url, content=b"x" * size)).text for size in (1, 2, 3)]
+
+        assert run(main) == ["1", "2", "3"]
+    assert server.connections == 1
+
+
+@over(*OURS, "uvloop")
+def test_much_is_sent_over_tls_again_and_again(run, make_client):
+    async def count(connection: Connection) -> None:
+        await connection.send(answer(str(len(connection.request.body)).encode()))
+
+    with tls_server(count) as server:
+
+        async def main() -> list[str]:
+            async with make_client(verify=trusting()) as client:
+                return [(await client.post(server.url, content=b"x" * 1_000_000)).text for _ in range(3)]
+
+        assert run(main) == ["1000000"] * 3

@@ -164,7 +164,8 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.set_write_buffer_limits(0)  # so that the write timeout sees whatever has not been sent
+        # So that the write timeout sees whatever has not been sent. (At 0, asyncio's TLS pauses with nothing to send.)
+        transport.set_write_buffer_limits(high=1, low=0)
         transport.pause_reading()  # until there is a reader
         self._is_reading_paused = True
 

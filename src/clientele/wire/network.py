@@ -30,6 +30,7 @@ from typing import Any, ClassVar, TypeAlias
 import httpcore2
 
 from ..event_loop import EventLoop
+from .tls import TLSWithinTLS
 
 SocketOption: TypeAlias = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 Address: TypeAlias = tuple[int, Any]
@@ -89,7 +90,7 @@ class SocketStream:
     event_loop: EventLoop | None = None
     is_shared: ClassVar[bool] = False
     protocol = "http11"
-    _socket: socket.socket
+    _socket: Any  # a `socket.socket`, or what stands for one
     _unread = b""
 
     def unread(self, data: bytes) -> None:
@@ -164,7 +165,7 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                 if timeout != self._timeout:
                     self._timeout = timeout
                     self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-                data = self._socket.recv(max_bytes)
+                data: bytes = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
         except ssl.SSLEOFError as error:
@@ -209,8 +210,11 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                     raise httpcore2.ConnectError(CLOSED)
                 self._timeout = timeout
                 self._socket.settimeout(None if timeout is None else max(timeout, _SHORTEST))
-                options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
-                self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
+                if isinstance(self._socket, ssl.SSLSocket):  # of an https proxy
+                    self._socket = TLSWithinTLS(self._socket, ssl_context, server_hostname)
+                else:
+                    options = {"server_hostname": server_hostname, "suppress_ragged_eofs": False}
+                    self._socket = ssl_context.wrap_socket(self._socket, **options)  # type: ignore[arg-type]
         finally:
             if self._is_closed:
                 self._close_if_unused()
@@ -223,7 +227,7 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
 
     def has_pending(self) -> bool:
         """Whether TLS holds bytes that the socket does not tell of."""
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        return isinstance(self._socket, ssl.SSLSocket | TLSWithinTLS) and self._socket.pending() > 0
 
     def wait_for_io(self, alarm: socket.socket, timeout: float, writing: bool) -> bool:
         """Wait until bytes have come, the alarm rings, or bytes can be sent (if `writing`); whether that happened."""
@@ -250,7 +254,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             with self._reading:
                 if self._is_closed:
                     raise httpcore2.ReadError(CLOSED)
-                return self._socket.recv(max_bytes)
+                data: bytes = self._socket.recv(max_bytes)
+                return data
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except ssl.SSLEOFError:
@@ -267,7 +272,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             with self._writing:
                 if self._is_closed:
                     raise httpcore2.WriteError(CLOSED)
-                return self._socket.send(data)
+                sent: int = self._socket.send(data)
+                return sent
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except OSError as error:
@@ -278,6 +284,8 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object":
+            if isinstance(self._socket, TLSWithinTLS):
+                return self._socket.session
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         return super().get_extra_info(info)
 
@@ -295,7 +303,13 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
             self._close_if_unused()
             if self._process == os.getpid():  # otherwise it would be shut down for the parent, too
                 with contextlib.suppress(OSError):  # it is closed, or gone already
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
+                    self._shut_down()
+
+    def _shut_down(self) -> None:
+        if isinstance(self._socket, TLSWithinTLS):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        else:
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own drops TLS before
 
     def _close_if_unused(self) -> None:
         with self._closing:  # the number of a closed socket may be another one's at once

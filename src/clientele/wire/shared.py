@@ -23,12 +23,13 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar
 
 import anyio
+import anyio.lowlevel
 import httpcore2
 
 from ..event_loop import EventLoop
 from .http2 import HTTP2Connection, HTTP2Response
 from .http11 import Head
-from .network import READ_SIZE
+from .network import READ_SIZE, SocketStream
 from .steps import settled, traced
 
 MAX_UNSENT = 1024 * 1024
@@ -100,7 +101,7 @@ class SharedStream:
     async def send(self, exchange: Any) -> SharedStream:
         """Send the request, and wait for the head of its response."""
         connection, trace, info, timeouts = self._connection, exchange.trace, exchange.info, exchange.timeouts
-        connection.look_around(self)
+        await settled(connection.look_around(self))
         open_stream = functools.partial(connection.do, self._open, exchange)
         await traced(trace, "http2.send_request_headers", info, open_stream)
         if exchange.writer.is_framed:
@@ -224,8 +225,14 @@ class AsyncSharedConnection(SharedConnection):
         self._flush()
         return outcome
 
-    def look_around(self, stream: SharedStream) -> None:
-        """Take what has come while nobody read; here it has been taken already."""
+    def look_around(self, stream: SharedStream) -> Any:
+        """Take what has come to an idle connection: it may have been closed. Here the event loop takes it, if let."""
+        is_idle = not self.http2.live and SocketStream.is_readable(self.network)
+        return self._let_others_run() if is_idle else None
+
+    async def _let_others_run(self) -> None:
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
 
     def leave(self, response: HTTP2Response) -> None:
         """Reset a stream."""

@@ -3,6 +3,8 @@
 Which protocols are offered (ALPN, RFC 7301) is a property of Python's context, not of a connection. httpx2 sets it at
 each connection, on the user's own context, too: a client that speaks HTTP/2 would have every other one agree on HTTP/2.
 Here it is set at the very moment that a connection takes its copy of it.
+
+Through an https proxy TLS runs within TLS. asyncio and trio know how; for blocking sockets it is `TLSWithinTLS`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_READ_SIZE = 64 * 1024  # bytes
 _offering = threading.Lock()
 if hasattr(os, "register_at_fork"):  # another thread would hold it in the child for ever
     os.register_at_fork(before=_offering.acquire, after_in_parent=_offering.release, after_in_child=_offering.release)
@@ -56,3 +59,70 @@ class OfferingContext(ssl.SSLContext):
             connection.close()
             raise
         return connection
+
+
+class TLSWithinTLS:
+    """A TLS session over another one, with those methods of a socket that a blocking stream uses.
+
+    Bytes that the outer session does not take at once are kept, and sent before any others.
+    """
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, server_hostname: str | None) -> None:
+        self._outer = outer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._unsent = b""
+        self._lock = threading.Lock()  # OpenSSL's sessions are not made for two threads at once
+        self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._do(self.session.do_handshake)
+
+    def recv(self, size: int) -> bytes:
+        """The next bytes; `b""` at the end."""
+        try:
+            return self._do(self.session.read, size)  # type: ignore[no-any-return]
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send these bytes; how many were taken."""
+        self._flush()
+        if self._unsent:
+            raise ssl.SSLWantWriteError
+        return self._do(self.session.write, data)  # type: ignore[no-any-return]
+
+    def pending(self) -> int:
+        """How many bytes have come that the socket does not tell of."""
+        return self.session.pending() + self._incoming.pending + self._outer.pending()
+
+    def shutdown(self, how: int) -> None:
+        """End the connection beneath."""
+        socket.socket.shutdown(self._outer, how)  # SSLSocket's own drops TLS before
+
+    def __getattr__(self, name: str) -> Any:  # `settimeout`, `fileno`, `close`, and the addresses
+        return getattr(self._outer, name)
+
+    def _do(self, step: Callable[..., Any], *args: Any) -> Any:
+        while True:
+            try:
+                with self._lock:
+                    outcome = step(*args)
+            except ssl.SSLWantReadError:
+                self._flush()
+                if data := self._outer.recv(_READ_SIZE):
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+            except BaseException:
+                self._flush()
+                raise
+            else:
+                self._flush()
+                return outcome
+
+    def _flush(self) -> None:
+        with self._lock:
+            self._unsent += self._outgoing.read()
+            try:
+                while self._unsent:
+                    self._unsent = self._unsent[self._outer.send(self._unsent) :]
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):  # the rest is sent the next time
+                pass

@@ -32,7 +32,8 @@ from .exchange import HTTPCORE2_ERRORS, AsyncResponseBody, Exchange, ResponseBod
 from .http11 import RequestWriter
 from .network import NotSent, SocketOption, Target, connect
 from .response import WireResponse
-from .steps import CANNOT_AWAIT, traced
+from .socks import Received, handshake
+from .steps import CANNOT_AWAIT, settled, traced
 from .tls import OfferingContext
 
 CertTypes: TypeAlias = str | tuple[str, str] | tuple[str, str, str]
@@ -45,6 +46,7 @@ INTERRUPT = "clientele.interrupt"
 """The extension of a request that may be given up from another thread: an `Interrupt`."""
 
 _MAX_ATTEMPTS = 3  # to send a request that HTTP/2 servers say they have not processed
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _PORTS = {b"http": 80, b"ws": 80, b"https": 443, b"wss": 443}
 _OVER_TLS = (b"https", b"wss")
 
@@ -83,11 +85,13 @@ class _Wire:
         self._socket_options = None if socket_options is None else tuple(socket_options)
         self._proxy = httpx2.Proxy(proxy) if isinstance(proxy, str | httpx2.URL) else proxy
         self._proxy_headers: list[tuple[bytes, bytes]] = []
-        if self._proxy is not None:
-            if self._proxy.url.scheme != "http":
-                raise ValueError(
-                    f"the wire speaks to http proxies, not to {self._proxy.url.scheme}; use httpx2.HTTPTransport"
-                )
+        self._is_socks = self._proxy is not None and self._proxy.url.scheme.startswith("socks")
+        self._proxy_context: OfferingContext | None = None  # of TLS to the proxy itself
+        if self._proxy is not None and not self._is_socks:
+            if self._proxy.url.scheme == "https":
+                given = self._proxy.ssl_context
+                make = functools.cache(lambda: given or httpx2.create_ssl_context(trust_env=trust_env))
+                self._proxy_context = OfferingContext(make, ["http/1.1"])
             self._proxy_headers += self._proxy.headers.raw
             if self._proxy.raw_auth is not None:
                 credentials = base64.b64encode(b":".join(self._proxy.raw_auth))
@@ -153,7 +157,7 @@ class _Wire:
             found = f"{url.scheme}://" if url.scheme else "a path alone"
             raise httpx2.UnsupportedProtocol(f"requests go to http:// and https://, not to {found}")
         target, headers = extensions.get("target", url.raw_path), request.headers.raw
-        if self._proxy is not None and scheme == b"http":
+        if self._proxy is not None and not self._is_socks and scheme == b"http":
             own = {name.lower() for name, _ in headers}
             headers = [field for field in self._proxy_headers if field[0].lower() not in own] + headers
             if target.startswith(b"/"):
@@ -171,7 +175,7 @@ class _Wire:
     async def _connect(self, request: httpx2.Request, exchange: Exchange) -> Any:
         _, host, port = exchange.origin
         if self._proxy is not None:
-            host, port = self._proxy.url.raw_host, self._proxy.url.port or 80
+            host, port = self._proxy.url.raw_host, self._proxy.url.port or _PROXY_PORTS[self._proxy.url.scheme]
         target = Target(host.decode("ascii"), port, self._uds, self._local_address, self._socket_options)
         info = target.info(exchange.timeouts.get("connect"))
         for number in range(self._retries + 1):
@@ -199,8 +203,14 @@ class _Wire:
             interrupt.watch(stream.abort)
         protocol = None
         try:
-            needs_tunnel = self._proxy is not None and scheme != b"http"
-            if needs_tunnel:
+            if self._proxy is not None and self._proxy_context is not None:
+                own_tls = {"ssl_context": self._proxy_context, "server_hostname": self._proxy.url.host}
+                begin = functools.partial(stream.start_tls, **own_tls, timeout=timeout)
+                await traced(exchange.trace, "proxy.start_tls", {**own_tls, "timeout": timeout}, begin)
+            needs_tunnel = self._proxy is not None and (self._is_socks or scheme != b"http")
+            if self._is_socks:
+                await self._ask_socks(stream, exchange)
+            elif needs_tunnel:
                 await self._open_tunnel(stream, exchange)
             if scheme in _OVER_TLS:
                 server_hostname = request.extensions.get("sni_hostname") or host.decode("ascii")
@@ -226,6 +236,24 @@ class _Wire:
         connection.start()
         return connection
 
+    async def _ask_socks(self, stream: Any, exchange: Exchange) -> None:
+        """Ask a SOCKS proxy for a connection to the origin."""
+        assert self._proxy is not None
+        _, host, port = exchange.origin
+        timeout = exchange.timeouts.get("connect")
+        stream.reader = Received()
+        steps = handshake(host.decode("ascii"), port, self._proxy.raw_auth)
+        try:
+            data, size = next(steps)
+            while True:
+                await settled(stream.write(data, timeout))
+                data, size = steps.send(await _read_exactly(stream, size, timeout))
+        except StopIteration:
+            stream.unread(stream.reader.take())
+            stream.reader = None  # whoever comes next sets its own
+        except httpx2.ProxyError as error:
+            raise httpx2.ProxyError(f"{name_of(self._proxy)}: {error}") from error
+
     async def _open_tunnel(self, stream: Any, exchange: Exchange) -> None:
         """Ask the proxy for a tunnel to the origin (RFC 9110, section 9.3.6)."""
         _, host, port = exchange.origin
@@ -239,6 +267,17 @@ class _Wire:
         if not 200 <= status < 300:
             raise httpx2.ProxyError(f"{status} {reason.decode('ascii', 'ignore')}".strip())
         stream.unread(reader.take())
+        stream.reader = None
+
+
+async def _read_exactly(stream: Any, size: int, timeout: float | None) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = await settled(stream.read(size - len(data), timeout))
+        if not piece:
+            raise httpx2.ProxyError("it ended the connection")
+        data += piece
+    return data
 
 
 class _ChangeOf:
@@ -263,7 +302,6 @@ class WireTransport(_Wire, httpx2.BaseTransport):
 
     It takes the keywords of `httpx2.HTTPTransport`. What differs:
 
-    - it speaks to http proxies; SOCKS and https proxies are httpx2's own;
     - over HTTP/2 requests share a connection from the first on; a response that is left is reset at once; and what the
       server says it has not processed (`GOAWAY`, `REFUSED_STREAM`) is sent again;
     - TCP keep-alive is on, unless `socket_options` are given;
