@@ -26,10 +26,12 @@ test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks.http2
 
 # Everything that `make bench` does, in a tiny size: so that it cannot rot.
 bench-smoke: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --smoke
+	.venv-bench/bin/python -m benchmarks.http2 --smoke
 
 format: .venv/test
 	$(BIN)/ruff format

@@ -12,7 +12,7 @@ from pathlib import Path
 import atheris
 
 HERE = Path(__file__).parent
-TARGETS = ["http11", "content_coding", "sse", "json_texts"]
+TARGETS = ["http11", "content_coding", "sse", "json_texts", "http2"]
 SECONDS = os.environ.get("SECONDS", "300")
 
 

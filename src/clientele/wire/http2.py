@@ -40,7 +40,8 @@ MAX_IDLE_FRAMES = 10_000
 
 _MAX_FRAME_SIZE = 16 * 1024  # bytes; the largest that a peer may send unless told otherwise
 _FRAME_HEAD_SIZE = 9
-_DATA, _GOAWAY, _WINDOW_UPDATE = 0x0, 0x7, 0x8
+_DATA, _HEADERS, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0x0, 0x1, 0x7, 0x8, 0x9
+_END_HEADERS = 0x4
 _OF_HTTP11 = frozenset((b"connection", b"host", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 """Headers that a request over HTTP/2 does not have (RFC 9113, section 8.2.2); the authority stands in for `Host`."""
 
@@ -180,6 +181,7 @@ class HTTP2Connection:
         self._responses: dict[int, HTTP2Response] = {}
         self._received = bytearray()  # of a frame that has not come whole
         self._is_at_start = True
+        self._is_within_head = False  # where no other frame may come
         self._arrived = 0  # bytes that the connection's window has not been opened for again, by h2
         self._arrived_directly = 0  # the same of those that h2 does not know of
         self._window_updates = b""
@@ -338,35 +340,34 @@ class HTTP2Connection:
             self._h2.increment_flow_control_window(size, response.stream_id)
 
     def _receive_frames(self, data: memoryview) -> None:
-        """Take the frames that have come whole: data directly, `GOAWAY` here, and all others by h2, many at once."""
+        """Take the frames that have come whole: most data directly, `GOAWAY` here, and all others by h2."""
         if self._is_at_start and bytes(data[:5]) == b"HTTP/":
             raise httpx2.RemoteProtocolError("the server does not speak HTTP/2, but HTTP/1.1")
-        position = start = 0  # of what h2 has not been given
+        position = 0
         while len(data) - position >= _FRAME_HEAD_SIZE:
             size = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
             if size > _MAX_FRAME_SIZE:
                 raise httpx2.RemoteProtocolError(f"the server sent a frame of {size} bytes, or does not speak HTTP/2")
-            end = position + _FRAME_HEAD_SIZE + size
+            start, end = position, position + _FRAME_HEAD_SIZE + size
             if len(data) < end:
                 break
-            kind, flags = data[position + 3], data[position + 4]
-            stream_id = int.from_bytes(data[position + 5 : position + 9], "big")
-            response = self._responses.get(stream_id) if kind == _DATA and not flags and size else None
-            self._is_at_start = False
-            if response is not None or kind == _GOAWAY:
-                self._receive_by_h2(data[start:position])
-                start = end
-                if response is None:
-                    self._receive_goaway(bytes(data[position:end]))
-                elif response.is_direct:
-                    self._receive_directly(response, bytes(data[position + _FRAME_HEAD_SIZE : end]))
-                else:
-                    start = position  # h2 counts what has a length
+            position = end
+            kind, flags = data[start + 3], data[start + 4]
+            response = None
+            if kind == _DATA and not flags and size and not self._is_within_head:
+                response = self._responses.get(int.from_bytes(data[start + 5 : start + 9], "big"))
             self._idle_frames += 1
+            if response is not None and response.is_direct:
+                self._receive_directly(response, bytes(data[start + _FRAME_HEAD_SIZE : end]))
+            elif kind == _GOAWAY and not self._is_within_head:
+                self._receive_goaway(bytes(data[start:end]))
+            else:
+                self._is_within_head = kind in (_HEADERS, _CONTINUATION) and not flags & _END_HEADERS
+                for event in self._h2.receive_data(data[start:end]):
+                    self._handle(event)
+            self._is_at_start = False
             if self._idle_frames > MAX_IDLE_FRAMES:
                 raise httpx2.RemoteProtocolError(f"{MAX_IDLE_FRAMES} frames in a row carried nothing")
-            position = end
-        self._receive_by_h2(data[start:position])
         self._received += data[position:]
 
     def _receive_directly(self, response: HTTP2Response, data: bytes) -> None:
@@ -377,11 +378,6 @@ class HTTP2Connection:
             raise httpx2.RemoteProtocolError("the server sent more on a stream than its window allows")
         response.unacknowledged += len(data)
         response.receive(data)
-
-    def _receive_by_h2(self, frames: memoryview) -> None:
-        if frames:
-            for event in self._h2.receive_data(frames):
-                self._handle(event)
 
     def _receive_goaway(self, frame: bytes) -> None:
         """The server takes no more requests, and says which was the last that it has processed (section 6.8)."""
