@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clientele.wire.http2 import STREAM_WINDOW, HTTP2Connection
+from clientele.wire.http2 import HTTP2Connection
 from clientele.wire.http11 import RequestWriter
 from fuzz.cutting import parts_of
 
 _REQUEST = [(b"Host", b"example.test")]
 _MAX_OUTGOING = 1024 * 1024
+_STREAM_WINDOW = 1000
 
 
 def check(data: bytes) -> None:
@@ -22,13 +23,13 @@ def check(data: bytes) -> None:
 
 
 def _read(pieces: Iterable[bytes], count: int) -> list[tuple[object, ...]]:
-    connection = HTTP2Connection()
+    connection = HTTP2Connection(_STREAM_WINDOW)
     responses = [connection.open(RequestWriter(b"GET", b"/", _REQUEST), b"http", b"example.test") for _ in range(count)]
     outgoing = 0
     for piece in pieces:
         connection.receive(piece)
         outgoing += len(connection.take_outgoing())
-        assert all(response.size <= 2 * STREAM_WINDOW for response in responses)
+        assert all(response.size <= 2 * _STREAM_WINDOW for response in responses)
     assert outgoing <= _MAX_OUTGOING
     meaning = [
         (response.head, response.take(), response.is_complete, str(response.error), response.is_ready)

@@ -241,7 +241,52 @@ def test_a_slow_consumer_holds_up_nobody_else(run, client2, serve2):
     run(main)
 
 
+@pytest.mark.parametrize("window", [1, 1000, 3_000_000])
+def test_the_window_of_a_stream_can_be_set(run, client2, serve2, window):
+    allowed: list[int] = []
+
+    async def send_much(peer: Peer, stream_id: int, headers: dict[str, str]) -> None:
+        allowed.append(peer.h2.local_flow_control_window(stream_id))
+        peer.start(stream_id)
+        await peer.send(stream_id, b"x" * 3 * window, end=True)
+
+    server = serve2(send_much)
+
+    async def main() -> int:
+        async with client2(stream_window=window) as client:
+            return len((await client.get(server.url)).content)
+
+    assert run(main) == 3 * window
+    assert allowed == [window]
+
+
 # Limits.
+
+
+def test_a_limit_that_changes_in_flight_is_obeyed(run, client2, serve2):
+    together: list[int] = []
+
+    async def lower(peer: Peer, stream_id: int, headers: dict[str, str]) -> None:
+        if headers[":path"] == "/lower":
+            peer.h2.update_settings({CODES.MAX_CONCURRENT_STREAMS: 2})
+            peer.flush()
+        else:
+            together.append(peer.h2.open_inbound_streams)
+            await anyio.sleep(0.01)
+        peer.respond(stream_id, b"ok")
+
+    server = serve2(lower, settings={CODES.MAX_CONCURRENT_STREAMS: 100})
+
+    async def main() -> None:
+        async with client2(limits=httpx2.Limits(max_connections=1)) as client:
+            await client.get(f"{server.url}/lower")
+            async with anyio.create_task_group() as tasks:
+                for _ in range(10):
+                    tasks.start_soon(client.get, server.url)
+
+    run(main)
+    assert (len(together), server.connections) == (10, 1)
+    assert max(together) <= 2
 
 
 def test_at_the_limit_of_streams_a_request_waits_for_one(run, client2, serve2):

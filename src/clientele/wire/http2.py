@@ -29,9 +29,6 @@ import httpx2
 from ..exceptions import UnwritableRequest
 from .http11 import MAX_FIELDS, MAX_HEAD_SIZE, Head, RawHeaders, RequestWriter
 
-STREAM_WINDOW = 1024 * 1024
-"""How much a server may send on one stream before its data is taken, in bytes."""
-
 CONNECTION_WINDOW = 16 * 1024 * 1024
 """How much it may send on all streams before the next round trip, in bytes."""
 
@@ -95,7 +92,7 @@ class HTTP2Response:
         self.is_ready = self.is_complete or self.error is not None
         pieces, self._pieces = self._pieces, []
         self._taken += size
-        if self._taken >= STREAM_WINDOW // 2:
+        if self._taken >= self._connection.stream_window // 2:
             self._connection.open_window(self, self._taken)
             self._taken = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -157,6 +154,9 @@ class HTTP2Connection:
 
     Whoever moves the bytes sends what `take_outgoing` gives, after each call of any other method.
 
+    Parameters:
+        stream_window: How much the server may send on one stream before its data is taken, in bytes.
+
     Attributes:
         is_draining: Whether it takes no more requests: it has failed, the server has said so, or all ids are used up.
         error: Why nothing can be sent or received any more; `None` as long as it can.
@@ -165,13 +165,14 @@ class HTTP2Connection:
         on_capacity: Called when `limit` or `is_draining` has changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stream_window: int) -> None:
+        self.stream_window = stream_window
         self._h2 = _H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
         codes = h2.settings.SettingCodes
         self._h2.local_settings = h2.settings.Settings(
             initial_values={
                 codes.ENABLE_PUSH: 0,
-                codes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+                codes.INITIAL_WINDOW_SIZE: stream_window,
                 codes.MAX_HEADER_LIST_SIZE: MAX_HEAD_SIZE,
             }
         )
@@ -374,7 +375,7 @@ class HTTP2Connection:
         """Take a frame of data that h2 need not know of: it neither ends the stream nor counts to its length."""
         self._idle_frames = 0
         self._arrived_directly += len(data)
-        if response.unacknowledged + len(data) > STREAM_WINDOW:
+        if response.unacknowledged + len(data) > self.stream_window:
             raise httpx2.RemoteProtocolError("the server sent more on a stream than its window allows")
         response.unacknowledged += len(data)
         response.receive(data)

@@ -174,10 +174,10 @@ class SharedConnection:
     is_ready = is_complete = is_upgraded = False  # to the network stream: it never has what anybody waits for there
     size = 0
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, stream_window: int) -> None:
         self.network = network
         self.event_loop: EventLoop | None = network.event_loop
-        self.http2 = HTTP2Connection()
+        self.http2 = HTTP2Connection(stream_window)
         self.on_change: Callable[[], object] = bool
         self.http2.on_capacity = self._change
 
@@ -349,8 +349,8 @@ class BlockingSharedConnection(SharedConnection):
     under either. A finalizer may run in a thread that holds one, so it waits for none: what it wants is queued.
     """
 
-    def __init__(self, network: Any) -> None:
-        super().__init__(network)
+    def __init__(self, network: Any, stream_window: int) -> None:
+        super().__init__(network, stream_window)
         self._lock = threading.Lock()
         self._socket_lock = threading.Lock()
         self._queue: deque[Callable[[], object]] = deque()

@@ -42,6 +42,9 @@ ProxyTypes: TypeAlias = str | httpx2.URL | httpx2.Proxy
 DEFAULT_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 """httpx2's own default."""
 
+DEFAULT_STREAM_WINDOW = 1024 * 1024
+"""How much a server may send on one stream of HTTP/2 before its data is taken, in bytes."""
+
 INTERRUPT = "clientele.interrupt"
 """The extension of a request that may be given up from another thread: an `Interrupt`."""
 
@@ -72,11 +75,14 @@ class _Wire:
         socket_options: Iterable[SocketOption] | None = None,
         http1: bool = True,
         http2: bool = False,
+        stream_window: int = DEFAULT_STREAM_WINDOW,
     ) -> None:
         context = httpx2.create_ssl_context(verify=verify, cert=cert, trust_env=trust_env)
         protocols = ["h2"] * http2 + ["http/1.1"] * http1
         offering = context if isinstance(context, OfferingContext) else OfferingContext(lambda: context, protocols)
-        self._http1, self._http2 = http1, http2
+        if not 1 <= stream_window < 2**31:
+            raise ValueError(f"stream_window is {stream_window!r}; it is a number of bytes from 1 to 2 GiB")
+        self._http1, self._http2, self._stream_window = http1, http2, stream_window
         self._ssl_context = offering
         self._limits = limits
         self._uds = uds
@@ -232,7 +238,7 @@ class _Wire:
         """The connection that many exchanges share over this stream."""
         from . import shared  # with h2, which is an extra
 
-        connection = getattr(shared, self._shared_class)(stream)
+        connection = getattr(shared, self._shared_class)(stream, self._stream_window)
         connection.start()
         return connection
 
@@ -300,7 +306,8 @@ class WireTransport(_Wire, httpx2.BaseTransport):
         with httpx2.Client(transport=WireTransport()) as client:
             response = client.get("https://example.com")
 
-    It takes the keywords of `httpx2.HTTPTransport`. What differs:
+    It takes the keywords of `httpx2.HTTPTransport`, and `stream_window`: how much a server may send on one stream of
+    HTTP/2 before its data is taken, in bytes (default 1 MiB). What differs:
 
     - over HTTP/2 requests share a connection from the first on; a response that is left is reset at once; and what the
       server says it has not processed (`GOAWAY`, `REFUSED_STREAM`) is sent again;
