@@ -112,6 +112,22 @@ def test_a_body_is_sent_within_the_windows(run, client2, serve2, size):
     assert run(main) == (str(size), str(size))
 
 
+def test_many_large_bodies_are_sent_at_once_where_the_windows_are_large(run, client2, serve2):
+    server = serve2(say_what_came, settings={CODES.INITIAL_WINDOW_SIZE: 2**30})
+
+    async def main() -> None:
+        async def post() -> None:
+            assert (await client.post(server.url, content=b"x" * 3_000_000)).text == "3000000"
+
+        async with client2() as client:
+            await client.get(server.url)  # the settings are known from here on
+            async with anyio.create_task_group() as tasks:
+                for _ in range(10):
+                    tasks.start_soon(post)
+
+    run(main)
+
+
 def test_a_large_response_is_read_within_the_windows(run, client2, serve2):
     async def send_much(peer: Peer, stream_id: int, headers: dict[str, str]) -> None:
         peer.start(stream_id)
@@ -497,6 +513,24 @@ def test_a_hostile_server_is_given_up_with_the_reason(run, client2, serve2, sent
     async def main() -> None:
         async with client2() as client:
             with pytest.raises(httpx2.TransportError, match=reason):
+                await client.get(server.url)
+
+    run(main)
+
+
+def test_a_server_that_asks_and_takes_no_answers_is_given_up(run, client2, serve2):
+    async def ask(peer: Peer, stream_id: int, headers: dict[str, str]) -> None:
+        peer.writer.transport.pause_reading()
+        peer.start(stream_id)
+        for _ in range(100):  # with data between, so that the frames do not carry nothing
+            peer.send_raw(frame(0x6, b"12345678") * 5_000 + frame(0x0, b"x", stream_id=stream_id))
+            await peer.writer.drain()
+
+    server = serve2(ask)
+
+    async def main() -> None:
+        async with client2() as client:
+            with pytest.raises(httpx2.TransportError, match="the server asks, and takes no answers"):
                 await client.get(server.url)
 
     run(main)

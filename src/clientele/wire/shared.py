@@ -32,8 +32,8 @@ from .http11 import Head
 from .network import READ_SIZE, SocketStream
 from .steps import settled, traced
 
-MAX_UNSENT = 1024 * 1024
-"""How many bytes may wait for a server that takes none, before the connection is given up."""
+MAX_ANSWERS = 1024 * 1024
+"""How many bytes of answers to its frames may wait for a server that takes none, before the connection is given up."""
 
 PING_INTERVAL = 30.0
 """How long a connection in use may be quiet before the server is asked whether it is there, in seconds."""
@@ -143,13 +143,15 @@ class SharedStream:
     async def _send_part(self, part: Any, timeout: float | None) -> None:
         if not isinstance(part, bytes | bytearray | memoryview):
             raise TypeError(f"the body of a request is made of bytes, not of {type(part).__name__}")
-        connection, rest = self._connection, bytes(part)
-        while rest:
-            rest = rest[connection.do(connection.http2.send, self.response, rest) :]
-            can_send = functools.partial(connection.http2.can_send, self.response)
-            while rest and not can_send():
-                await settled(connection.wait(self, can_send, timeout, httpcore2.WriteTimeout))
+        connection, part = self._connection, bytes(part)
+        can_send = functools.partial(connection.http2.can_send, self.response)
+        position = 0
+        while position < len(part):
             await settled(connection.drain(self, timeout))
+            piece = part[position : position + READ_SIZE]
+            position += connection.do(connection.http2.send, self.response, piece)
+            while position < len(part) and not can_send():
+                await settled(connection.wait(self, can_send, timeout, httpcore2.WriteTimeout))
 
 
 class _NoResponse:
@@ -178,6 +180,7 @@ class SharedConnection:
         self.network = network
         self.event_loop: EventLoop | None = network.event_loop
         self.http2 = HTTP2Connection(stream_window)
+        self._answers = 0  # bytes that frames of the server have called for, since all was sent
         self.on_change: Callable[[], object] = bool
         self.http2.on_capacity = self._change
 
@@ -198,6 +201,11 @@ class SharedConnection:
     def _change(self) -> None:
         self.on_change()
 
+    def _count_answers(self, size: int) -> None:
+        self._answers += size
+        if self._answers > MAX_ANSWERS and self.http2.error is None:
+            self.http2.fail(httpcore2.WriteError("the server asks, and takes no answers"))
+
 
 class AsyncSharedConnection(SharedConnection):
     """The connection of asynchronous calls."""
@@ -211,12 +219,12 @@ class AsyncSharedConnection(SharedConnection):
         assert self.event_loop is not None
         self._loop: Any = None
         if self.event_loop.is_trio:
-            self.event_loop.spawn(self._read)
-            self.event_loop.spawn(self._write)
+            for task in (self._read, self._write, self._look_again_and_again):
+                self.event_loop.spawn(task)
         else:
             self._loop = self.network.loop
             self.network.start_reading()
-        self.event_loop.spawn(self._ask_whether_it_is_there)
+            self._look_later()
         self._flush()
 
     def do(self, step: Callable[..., Any], *args: Any) -> Any:
@@ -281,7 +289,7 @@ class AsyncSharedConnection(SharedConnection):
     def receive(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self.http2.receive(data)
-        self._flush()
+        self._flush(are_answers=True)
 
     def receive_end(self) -> None:
         """The server has ended the connection."""
@@ -293,16 +301,16 @@ class AsyncSharedConnection(SharedConnection):
         self.http2.fail(error)
         self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, *, are_answers: bool = False) -> None:
         if data := self.http2.take_outgoing():
             if self._loop is None:
                 self._unsent += data
                 self._has_unsent.set()
-                unsent = len(self._unsent)
-            else:
-                unsent = self.network.write_soon(data)
-            if unsent > MAX_UNSENT and self.http2.error is None:
-                self.http2.fail(httpcore2.WriteError("the server takes no bytes"))
+            elif not self.network.write_soon(data):
+                self._answers = 0
+                are_answers = False
+            if are_answers:
+                self._count_answers(len(data))
         if self.http2.is_done:
             self.network.abort()
             self._has_unsent.set()
@@ -326,15 +334,33 @@ class AsyncSharedConnection(SharedConnection):
                 await self.network.write(data)
             except (httpcore2.WriteError, httpcore2.ReadError) as error:
                 self.fail(error)
+            if not self._unsent:
+                self._answers = 0
             self._drained.set()
             self._drained = anyio.Event()
 
-    async def _ask_whether_it_is_there(self) -> None:
+    async def _look_again_and_again(self) -> None:
         while not self.http2.is_done:
             arrivals = self.http2.arrivals
             await anyio.sleep(PING_INTERVAL)
-            if self.http2.live and self.http2.arrivals == arrivals:
-                self.do(_ping, self.http2)
+            self._look(arrivals)
+
+    def _look_later(self) -> None:
+        """The same under asyncio; a timer, unlike a task, is nothing that a loop which is closed by hand warns of."""
+        if not self.http2.is_done:
+            look = functools.partial(_look_now, weakref.ref(self), self.http2.arrivals)
+            self._loop.call_later(PING_INTERVAL, look)
+
+    def _look(self, arrivals: int) -> None:
+        """Ask whether the server is there, if it is wanted and has been silent since."""
+        if self.http2.live and self.http2.arrivals == arrivals:
+            self.do(_ping, self.http2)
+
+
+def _look_now(known: weakref.ref[AsyncSharedConnection], arrivals: int) -> None:
+    if (connection := known()) is not None:
+        connection._look(arrivals)
+        connection._look_later()
 
 
 def _set(waiting: Any, error: Exception | None = None) -> None:
@@ -446,7 +472,7 @@ class BlockingSharedConnection(SharedConnection):
                 finally:
                     self._lock.acquire()
                 step()
-                self._collect()
+                self._collect(are_answers=True)
                 if self._unsent or self._queue or self.http2.is_done:
                     self._lock.release()
                     try:
@@ -483,12 +509,13 @@ class BlockingSharedConnection(SharedConnection):
         with contextlib.suppress(OSError):  # it has been rung often enough, or is closed
             self._alarm_end.send(b"!")
 
-    def _collect(self) -> None:
+    def _collect(self, *, are_answers: bool = False) -> None:
+        if not self._unsent:
+            self._answers = 0
         if data := self.http2.take_outgoing():
             self._unsent.append(data)
-            if sum(map(len, self._unsent)) > MAX_UNSENT:
-                self._unsent.clear()
-                self.http2.fail(httpcore2.WriteError("the server takes no bytes"))
+            if are_answers:
+                self._count_answers(len(data))
 
     def _settle(self) -> None:
         """Do what finalizers have asked for, and send what can be sent."""
