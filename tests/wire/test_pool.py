@@ -771,3 +771,111 @@ def test_who_is_served_when_giving_up_passes_the_connection_on():
         assert acquire(connections).connection is stream
 
     in_time(main)
+
+
+# Connections that many requests share.
+
+
+class Shared(str):
+    """A connection that speaks HTTP/2; it is its own name."""
+
+    __slots__ = ("limit",)
+    is_shared = True
+
+
+def shared(name: str, limit: int) -> Shared:
+    connection = Shared(name)
+    connection.limit = limit
+    return connection
+
+
+def sharing_pool(max_connections: int | None = None) -> Pool[Any]:
+    return Pool(max_connections, None, None, may_share=True)
+
+
+def test_requests_wait_while_a_connection_to_their_origin_is_opened_and_share_it():
+    pool = sharing_pool()
+    first, second, other = (pool.request(origin, NOW) for origin in ("origin", "origin", "other"))
+    assert (first.is_granted, second.is_granted, other.is_granted) == (True, False, True)
+
+    one = shared("one", 2)
+    pool.opened(one, "origin")
+    assert (second.is_granted, second.connection) == (True, one)
+    third = pool.request("origin", NOW)
+    assert (third.is_granted, third.connection) == (True, None)  # the limit is reached, so it opens another
+
+
+def test_where_the_origin_does_not_share_each_request_opens_its_own():
+    pool = sharing_pool()
+    pool.request("origin", NOW)
+    waiting = [pool.request("origin", NOW) for _ in range(2)]
+    pool.opened("one", "origin")
+    assert [(each.is_granted, each.connection) for each in waiting] == [(True, None)] * 2
+    assert pool.request("origin", NOW).is_granted
+
+
+def test_who_waits_goes_on_if_the_connection_cannot_be_opened():
+    pool = sharing_pool()
+    first, second = pool.request("origin", NOW), pool.request("origin", NOW)
+    pool.withdraw(first, NOW)
+    assert (second.is_granted, second.connection) == (True, None)
+
+
+def test_a_share_that_is_given_back_goes_to_who_waits_for_that_origin():
+    pool = sharing_pool(max_connections=1)
+    pool.request("origin", NOW)
+    one = shared("one", 1)
+    pool.opened(one, "origin")
+    elsewhere, here = pool.request("other", NOW), pool.request("origin", NOW)
+    one.limit = 2
+    pool.changed(one, "origin")
+    assert (elsewhere.is_granted, here.connection) == (False, one)
+
+
+def test_a_connection_is_idle_when_nobody_shares_it_any_more():
+    pool = sharing_pool(max_connections=1)
+    pool.request("origin", NOW)
+    one = shared("one", 10)
+    pool.opened(one, "origin")
+    pool.request("origin", NOW)
+    other = pool.request("other", NOW)
+    pool.release(one, "origin", NOW, is_reusable=True)
+    assert not other.is_granted
+    pool.release(one, "origin", NOW, is_reusable=True)
+    assert other.is_granted
+    assert list(pool.retired) == [one]
+
+
+def test_a_connection_that_drains_takes_no_more_and_leaves_with_its_last_request():
+    pool = sharing_pool(max_connections=2)
+    pool.request("origin", NOW)
+    one = shared("one", 10)
+    pool.opened(one, "origin")
+    one.limit = 0
+    pool.changed(one, "origin")
+    ticket = pool.request("origin", NOW)
+    assert (ticket.is_granted, ticket.connection) == (True, None)
+    pool.release(one, "origin", NOW, is_reusable=True)
+    pool.opened(shared("two", 10), "origin")
+    assert pool.request("other", NOW).is_granted  # there is room again
+
+
+def test_an_idle_connection_that_drains_is_retired():
+    pool = sharing_pool()
+    pool.request("origin", NOW)
+    one = shared("one", 10)
+    pool.opened(one, "origin")
+    pool.release(one, "origin", NOW, is_reusable=True)
+    one.limit = 0
+    pool.changed(one, "origin")
+    assert list(pool.retired) == [one]
+    assert pool.request("origin", NOW).connection is None
+
+
+def test_an_idle_connection_is_shared_again():
+    pool = sharing_pool()
+    pool.request("origin", NOW)
+    one = shared("one", 2)
+    pool.opened(one, "origin")
+    pool.release(one, "origin", NOW, is_reusable=True)
+    assert [pool.request("origin", NOW).connection for _ in range(3)] == [one, one, None]

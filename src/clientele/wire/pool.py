@@ -180,23 +180,20 @@ class Pool(Generic[C]):
                 del self._idle_by_origin[origin]
             del self._idle[ticket.connection]
             self._active[ticket.connection] = 1
-            self._leave_room(ticket.connection, origin)
+            if self._may_share:
+                self._leave_room(ticket.connection, origin)
         elif origin in self._opening and origin not in self._unshared:
             return False
-        elif self._count < self._max_connections:
-            self._open(origin)
-        elif self._idle:
-            self._retire_oldest()
-            self._open(origin)
         else:
-            return False
+            if self._count >= self._max_connections:
+                if not self._idle:
+                    return False
+                self._retire_oldest()
+            self._count += 1
+            if self._may_share:
+                self._opening[origin] = self._opening.get(origin, 0) + 1
         ticket.is_granted = True
         return True
-
-    def _open(self, origin: Hashable) -> None:
-        self._count += 1
-        if self._may_share:
-            self._opening[origin] = self._opening.get(origin, 0) + 1
 
     def _no_longer_opening(self, origin: Hashable) -> None:
         if origin in self._opening:
@@ -206,7 +203,7 @@ class Pool(Generic[C]):
 
     def _leave_room(self, connection: C, origin: Hashable) -> None:
         """Keep a shared connection among those that can serve another request, or take it out."""
-        if self._may_share and _is_shared(connection):
+        if _is_shared(connection):
             shared = self._shared.setdefault(origin, OrderedDict())
             shared[connection] = None
             if self._active[connection] >= _limit(connection):
