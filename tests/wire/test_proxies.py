@@ -431,14 +431,3 @@ def test_a_client_takes_a_proxy_over_tls(target, client, loop, url, expected):
     with tls_proxy(target) as server:
         via = httpx2.Proxy(server.url, ssl_context=trusting())
         assert environment_client(client, loop, proxy=via)(url) == expected
-
-
-@pytest.mark.parametrize("loop", ["sync", "asyncio"])
-def test_a_socks_proxy_in_the_environment_does_for_the_api_what_it_does_for_httpx2(monkeypatch, loop):
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
-    with pytest.raises(httpx2.ConnectError):
-        environment_client("httpx2", loop)(PLAIN)
-    with pytest.raises(api.TransportError) as caught:
-        environment_client("api", loop)(PLAIN)
-    assert isinstance(caught.value.__cause__, httpx2.ConnectError)
-    assert "through the proxy socks5://127.0.0.1:1 (ALL_PROXY): " in str(caught.value)
