@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Annotated, Any, BinaryIO, Literal
 
 import httpx2
 import pydantic
@@ -304,6 +305,41 @@ def test_a_value_that_does_not_fit_its_annotation_is_refused_unsent_and_unshown(
 )
 def test_a_value_that_fits_is_sent(recorder, annotation, value, sent):
     assert post(recorder, annotation, value) == sent
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", bytearray(b"x"), iter([b"a"]), io.BytesIO(b"a")])
+@pytest.mark.parametrize("annotation", [Price, Price | None, dict[str, int], list[str], int])
+def test_what_is_sent_as_it_is_has_to_fit_too(recorder, annotation, value):
+    def send(data: annotation, *, result: None) -> None: ...
+
+    with pytest.raises(TypeError, match=r"argument 'data' cannot be sent: expected .*, got \w+"):
+        recorder.client.post("/")(send)(value)
+    assert recorder.request is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (str, "text"),
+        (str | Price, "text"),
+        (bytes | None, b"text"),
+        (Literal["text"], "text"),
+        (bytearray, bytearray(b"text")),
+        (Iterable[bytes], iter([b"text"])),
+        (Iterator[bytes], iter([b"text"])),
+        (BinaryIO, io.BytesIO(b"text")),
+        (IO[bytes], io.BytesIO(b"text")),
+        (io.BytesIO, io.BytesIO(b"text")),
+        (Any, "text"),
+        (object, b"text"),
+        (Annotated[str, pydantic.Field(min_length=1)], "text"),
+    ],
+)
+def test_what_fits_is_sent_as_it_is(recorder, annotation, value):
+    def send(data: annotation, *, result: None) -> None: ...
+
+    recorder.client.post("/")(send)(value)
+    assert recorder.request.read() == b"text"
 
 
 # Fields that are left out.

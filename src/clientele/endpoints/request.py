@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 import httpx2
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from ..bodies import FilePart, StreamedBody, file_part, is_streamed, multipart_form
+from ..bodies import FilePart, StreamedBody, file_part, is_file, is_streamed, multipart_form
+from ..exceptions import type_name
 from ..headers import is_token
 from ..redaction import excerpt, printable_path
 from .serializer import Serialize, is_secret_value, revealed
@@ -26,6 +27,7 @@ Place: TypeAlias = Literal["path", "query", "headers", "cookies", "body", "body 
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
+_RAW = (str, bytes, bytearray, memoryview)
 _NAME_SOMETHING = "pass a value that names something"
 _COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # what ends neither the cookie nor the header (RFC 6265, section 4.2.1)
 
@@ -44,6 +46,7 @@ class Parameter:
     serialize: Serialize = _as_it_is
     is_mapping: bool = False  # its items are sent under their own names
     hyphenated: Collection[str] = ()  # those of its names whose underscores are sent as hyphens
+    sent_raw: tuple[type, ...] = (object,)  # classes of values that may be sent without being written, as a body
 
     def texts(self, value: Any) -> list[tuple[str, str]]:
         """The names and texts that a value is sent as."""
@@ -192,6 +195,9 @@ def _path_value(parameter: Parameter, value: Any) -> str:
 def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
     if is_secret_value(value):
         value = revealed(value)
+    elif (isinstance(value, _RAW) or is_streamed(value)) and not _may_be_raw(value, parameter.sent_raw):
+        expected = " or ".join(type_name(kind) for kind in parameter.sent_raw) or "what is written as JSON"
+        raise PydanticSerializationError(f"expected {expected}, got {type(value).__name__}")
     if isinstance(value, str | bytes | None):
         parts.content = value
     elif isinstance(value, bytearray | memoryview):
@@ -200,6 +206,11 @@ def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
         parts.content = StreamedBody(value)
     else:
         parts.content, parts.content_type = parameter.serialize(value), JSON
+
+
+def _may_be_raw(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a text, or what is sent piece by piece, is of one of these classes. No file is one of `typing.IO`."""
+    return isinstance(value, kinds) or (is_file(value) and any(hasattr(kind, "read") for kind in kinds))
 
 
 def _files(parameter: Parameter, value: Any) -> Iterator[tuple[str, FilePart]]:

@@ -24,7 +24,15 @@ from ..exceptions import type_name
 from ..headers import is_token
 from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.stream import AsyncStream, Stream
-from ..validation import accepts_none, base_type, class_of, field_names, is_written_as_object, metadata_of
+from ..validation import (
+    accepts_none,
+    base_type,
+    class_of,
+    field_names,
+    is_written_as_object,
+    members_of,
+    metadata_of,
+)
 from .options import CLIENT_DEFAULT
 from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named
 from .response import CompleteResult, StreamResult, declared_result
@@ -432,7 +440,19 @@ def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) 
     given = {"exclude_unset": marker.exclude_unset, "exclude_none": marker.exclude_none}
     exclude = {each: options[each] if value is None else value for each, value in given.items()}
     serialize = serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
-    return Parameter(name, "body member" if is_member else "body", marker.alias or name, serialize)
+    if is_member:
+        return Parameter(name, "body member", marker.alias or name, serialize)
+    return Parameter(name, "body", name, serialize, sent_raw=_sent_raw(annotation))
+
+
+def _sent_raw(annotation: Any) -> tuple[type, ...]:
+    """The classes of this annotation's values; all there are, where it does not tell them."""
+    kinds = [class_of(member) for member in members_of(annotation)]
+    kinds = [dict if hasattr(kind, "__required_keys__") else kind for kind in kinds]  # of typed dicts nothing is one
+    can_tell = all(
+        isinstance(kind, type) and kind is not Any and not getattr(kind, "_is_protocol", False) for kind in kinds
+    )
+    return tuple(kinds) if can_tell else (object,)
 
 
 def _marker_of(annotation: Any) -> Marker | None:
