@@ -6,6 +6,7 @@ not fit its annotation all the same; here a parameter that is a secret is sent, 
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import typing
@@ -112,13 +113,19 @@ def _reveal(value: Any) -> Any:
     return value.get_secret_value()
 
 
-def _revealing(annotation: Any) -> Any:
-    """The annotation, with secrets in it, and in its lists, dicts and unions, sent in the open."""
+def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
+    """The annotation, with secrets in it, and in its lists, dicts and unions, sent in the open.
+
+    `seen` is what it is within: a type may hold itself.
+    """
+    if annotation in seen:
+        return annotation
     base = base_type(annotation)
     arguments = typing.get_args(base)
+    reveal = functools.partial(_revealing, seen=(*seen, annotation))
     if is_subclass(base, *SECRETS):
         base = Annotated[base, pydantic.PlainSerializer(_reveal)]
-    elif arguments and (shown := tuple(map(_revealing, arguments))) != arguments:
+    elif arguments and (shown := tuple(map(reveal, arguments))) != arguments:
         base = typing.Union[shown] if union_members(base) else typing.get_origin(base)[shown]  # noqa: UP007
     else:
         return annotation
