@@ -495,6 +495,7 @@ HOSTILE = {
     "empty data for ever": (frame(0x0, stream_id=1) * 20_000, "."),
     "endless continuation": (frame(0x1, b"", stream_id=1) + frame(0x9, b"", stream_id=1) * 20_000, "."),
     "a header bomb": (frame(0x1, b"\x82" * 16_000, flags=0x4, stream_id=1) * 5, "broke the rules of HTTP/2"),
+    "no HPACK": (frame(0x1, b"\xff" * 8, flags=0x4, stream_id=1), "a head cannot be decoded"),
     "a push": (frame(0x5, b"\0\0\0\2\x82", flags=0x4, stream_id=1), "broke the rules of HTTP/2"),
     "a window update of nothing": (frame(0x8, b"\0\0\0\0", stream_id=0), "broke the rules of HTTP/2"),
     "a goaway that is too short": (frame(0x7, b"\0"), "GOAWAY frame that is too short"),

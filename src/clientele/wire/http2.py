@@ -24,6 +24,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hpack
 import httpx2
 
 from ..exceptions import UnwritableRequest
@@ -304,7 +305,9 @@ class HTTP2Connection:
         try:
             self._receive_frames(whole)
         except h2.exceptions.ProtocolError as error:
-            what = str(error) or type(error).__name__
+            # What hpack says of a head that it cannot decode names a place in memory, and can quote the fields.
+            is_undecodable = isinstance(error.__cause__, hpack.HPACKError)
+            what = "a head cannot be decoded (HPACK)" if is_undecodable else str(error) or type(error).__name__
             self.fail(httpx2.RemoteProtocolError(f"the server broke the rules of HTTP/2: {what}"))
         except httpx2.RemoteProtocolError as error:
             self._h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
