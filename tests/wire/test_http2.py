@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -530,7 +531,8 @@ def test_a_server_that_asks_and_takes_no_answers_is_given_up(run, client2, serve
     server = serve2(ask)
 
     async def main() -> None:
-        async with client2() as client:
+        small = (socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)  # else the system takes megabytes of answers first
+        async with client2(socket_options=[small]) as client:
             with pytest.raises(httpx2.TransportError, match="the server asks, and takes no answers"):
                 await client.get(server.url)
 
