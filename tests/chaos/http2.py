@@ -108,7 +108,7 @@ class CutEvents:
         cut, refusal = self.random.choice(CUTS), self.random.choice(REFUSALS)
         count, is_refused, within = self.random.randint(0, MAX_EVENTS), self.random.random() < 0.2, self.random.random()
         is_cut = self.done.total() < self.cuts
-        if is_cut and is_refused:
+        if is_cut and is_refused and self.done:  # the first connection is not tried again
             self.done[f"before the head: {refusal.__name__}"] += 1
             await refusal(peer, stream_id)
             return
