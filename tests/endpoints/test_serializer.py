@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import enum
 import io
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Annotated, Any, BinaryIO, Literal
+import re
+import traceback
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Annotated, Any, BinaryIO, Generic, Literal, NotRequired, TypeVar
 
 import httpx2
 import pydantic
 import pytest
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from clientele import api
 
 SECRET = "hunter2"
+T = TypeVar("T")
 
 
 class Recorder:
@@ -265,17 +272,82 @@ def test_in_a_query_they_are_text(recorder, annotation, value, text):
 # What does not fit its annotation.
 
 
+class Currency(Price):
+    code: str
+
+
+class Empty(pydantic.BaseModel):
+    kind: Literal["empty"] = "empty"
+
+
+class Sold(pydantic.BaseModel):
+    kind: Literal["sold"] = "sold"
+
+
+class Connection(pydantic.BaseModel):
+    dsn: pydantic.PostgresDsn
+
+
+class Page(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
+@dataclasses.dataclass
+class Named:
+    name: str
+
+
+class Search(TypedDict):
+    q: str
+    page_size: NotRequired[Annotated[int, pydantic.Field(alias="pageSize")]]
+
+
+class Color(enum.StrEnum):
+    RED = "red"
+
+
+class Word:
+    """A type with a schema of its own, whose values are not what they are made of."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        written = core_schema.plain_serializer_function_ser_schema(lambda word: word.text)
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(), serialization=written)
+
+
+def refuse(value: Any) -> Any:
+    raise ValueError("never")
+
+
 @pytest.mark.parametrize(
     ("annotation", "value", "problem"),
     [
-        (int, "xyz", "expected int, got str"),
-        (str, 5, "expected str, got int"),
-        (list[int], "abc", "expected list[int], got str"),
-        (list[int], [1, "b"], "expected int, got str"),
-        (Price, 5, "expected Price, got int"),
-        (Price, {"value": 1.0}, "expected Price, got dict"),
+        (int, "xyz", "it should be a valid integer, got str"),
+        (str, 5, "it should be a valid string, got int"),
+        (list[int], "abc", "it should be a valid list, got str"),
+        (list[int], [1, "b"], "1: it should be a valid integer, got str"),
+        (Price, 5, "it should be an instance of Price, got int"),
+        (Price, {"value": 1.0}, "it should be an instance of Price, got dict"),
         (Price, Price.model_construct(value="x"), "value: expected float, got str"),
-        (pydantic.SecretStr, "open", "expected a secret, got str"),
+        (Price, Empty(), "it should be an instance of Price, got Empty"),
+        (Price | None, Empty(), "it should be an instance of Price, got Empty"),
+        (Price | Named, Empty(), "an instance of Price, got Empty; it should be an instance of Named, got Empty"),
+        (Named, Price(value=1), "it should be an instance of Named, got Price"),
+        (Price, Named("a"), "it should be an instance of Price, got Named"),
+        (Page[int], Empty(), "it should be an instance of Page, got Empty"),
+        (Literal["a", "b"], SECRET, "it should be 'a' or 'b'"),
+        (Annotated[int, pydantic.Field(gt=0)], -1, "it should be greater than 0"),
+        (Annotated[str, pydantic.AfterValidator(refuse)], "text", "value error, never"),
+        (datetime.date, datetime.datetime(2026, 1, 1, 12), "it should be a valid date, got datetime"),
+        (uuid.UUID, SECRET, "it should be an instance of UUID, got str"),
+        (pydantic.SecretStr, SECRET, "it should be an instance of SecretStr, got str"),
+        (pydantic.Secret[str], SECRET, "it should be an instance of Secret, got str"),
+        (pydantic.HttpUrl, f"http://u:{SECRET}@h/", "expected HttpUrl, got str"),
+        (pydantic.PostgresDsn, f"postgres://u:{SECRET}@h/", "expected PostgresDsn, got str"),
+        (Connection, Connection.model_construct(dsn=f"postgres://u:{SECRET}@h/"), "expected PostgresDsn, got str"),
     ],
 )
 @pytest.mark.parametrize("marker", [api.Query(), api.Body(embed=True), api.Form()])
@@ -289,12 +361,46 @@ def test_a_value_that_does_not_fit_its_annotation_is_refused_unsent_and_unshown(
     assert str(caught.value).startswith("test_a_value_that_does_not_fit")
     assert "argument 'value' cannot be sent: " in str(caught.value)
     assert problem in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert recorder.request is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "problem"),
+    [
+        (Search, {}, "q: field required"),
+        (Search, {"q": "a", "limit": 5}, "limit: extra inputs are not permitted"),
+        (Search, {"q": 5}, "q: it should be a valid string, got int"),
+        (dict[str, int], {"a": "b"}, "a: it should be a valid integer, got str"),
+        (list[Price], [Empty()], "0: it should be an instance of Price, got Empty"),
+        (list[Price], (Price(value=1),), "it should be a valid list, got tuple"),
+        (Annotated[Sold | Empty, pydantic.Field(discriminator="kind")], 5, "it should be an instance of Sold, got int"),
+    ],
+)
+def test_what_is_in_a_body_has_to_fit(recorder, annotation, value, problem):
+    with pytest.raises(TypeError, match=re.escape(f"argument 'data' cannot be sent: {problem}")):
+        post(recorder, annotation, value)
     assert recorder.request is None
 
 
 @pytest.mark.parametrize(
     ("annotation", "value", "sent"),
     [
+        (Price, Currency(value=1, code="EUR"), {"value": 1.0, "note": None, "code": "EUR"}),
+        (Page[int], Page(items=[1]), {"items": [1]}),
+        (Search, {"q": "a", "page_size": 5}, {"q": "a", "pageSize": 5}),
+        (pydantic.Json[list[int]], [1], [1]),
+        (Annotated[int, pydantic.BeforeValidator(refuse)], 5, 5),
+        (Annotated[int, pydantic.WrapValidator(lambda value, handler: handler(value.strip()))], 5, 5),
+        (Annotated[Named, pydantic.PlainValidator(refuse), pydantic.PlainSerializer(vars)], Named("a"), {"name": "a"}),
+        (Word, Word("a"), "a"),
+        (pydantic.HttpUrl, pydantic.HttpUrl("http://h/"), "http://h/"),
+        (pydantic.Base64Str, "text", "dGV4dA=="),
+        (tuple[int, str], (1, "a"), [1, "a"]),
+        (Sequence[float], [1, 2.5], [1.0, 2.5]),
+        (Color, Color.RED, "red"),
+        (Annotated[Sold | Empty, pydantic.Field(discriminator="kind")], Empty(), {"kind": "empty"}),
+        (str, Color.RED, "red"),
         (float, 1, 1.0),
         (int, True, 1),
         (Iterable[int], [1], [1]),
@@ -304,7 +410,17 @@ def test_a_value_that_does_not_fit_its_annotation_is_refused_unsent_and_unshown(
     ],
 )
 def test_a_value_that_fits_is_sent(recorder, annotation, value, sent):
-    assert post(recorder, annotation, value) == sent
+    assert post(recorder, Annotated[annotation, api.Body(embed=True)], value) == {"data": sent}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(Literal["a"], "b"), (Annotated[str, pydantic.Field(min_length=2)], "b"), (str | Price, b"b")],
+)
+def test_a_text_is_held_against_all_that_its_annotation_says(recorder, annotation, value):
+    with pytest.raises(TypeError, match="argument 'data' cannot be sent: "):
+        post(recorder, annotation, value)
+    assert recorder.request is None
 
 
 @pytest.mark.parametrize("value", ["text", b"bytes", bytearray(b"x"), iter([b"a"]), io.BytesIO(b"a")])

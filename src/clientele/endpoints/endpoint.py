@@ -34,7 +34,7 @@ from .call import Call
 from .options import checked_options
 from .request import UNSENDABLE, Parameter, PathTemplate, RequestParts, build_parts, named
 from .response import declared_result
-from .serializer import serializer
+from .serializer import Serializer
 from .signature import ASYNC_ITERATORS, METHODS_WITHOUT_STREAM, SYNC_ITERATORS, Plan, Signature, check_places
 
 T = TypeVar("T")
@@ -285,10 +285,10 @@ async def _aclose(result: Any) -> None:
 
 @functools.cache  # made at the first call: Pydantic takes its time for its first adapter, which should not be import's
 def _direct_parameters(**exclude: bool) -> dict[str, Parameter]:
-    write = serializer(Any)
+    write = Serializer(Any)
     return {
-        "data": Parameter("data", "body", "data", serializer(Any, to_json=True, may_be_streamed=True, **exclude)),
-        "form": Parameter("form", "form", "form", serializer(Any, **exclude), is_mapping=True),
+        "data": Parameter("data", "body", "data", Serializer(Any, to_json=True, may_be_streamed=True, **exclude)),
+        "form": Parameter("form", "form", "form", Serializer(Any, **exclude), is_mapping=True),
         "files": Parameter("files", "file", "files", is_mapping=True),
         "query": Parameter("query", "query", "query", write, is_mapping=True),
         "headers": Parameter("headers", "headers", "headers", write, is_mapping=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
@@ -20,7 +20,7 @@ from ..bodies import FilePart, StreamedBody, file_part, is_file, is_streamed, mu
 from ..exceptions import type_name
 from ..headers import is_token
 from ..redaction import excerpt, printable_path
-from .serializer import Serialize, is_secret_value, revealed
+from .serializer import is_secret_value, revealed
 
 Content: TypeAlias = str | bytes | StreamedBody | None
 Place: TypeAlias = Literal["path", "query", "headers", "cookies", "body", "body member", "form", "file"]
@@ -43,10 +43,11 @@ class Parameter:
     name: str
     place: Place
     sent_name: str
-    serialize: Serialize = _as_it_is
+    serialize: Callable[[Any], Any] = _as_it_is
     is_mapping: bool = False  # its items are sent under their own names
     hyphenated: Collection[str] = ()  # those of its names whose underscores are sent as hyphens
     sent_raw: tuple[type, ...] = (object,)  # classes of values that may be sent without being written, as a body
+    check: Callable[[Any], Any] = _as_it_is  # refuses such a value if it is not of the annotation's type
 
     def texts(self, value: Any) -> list[tuple[str, str]]:
         """The names and texts that a value is sent as."""
@@ -194,10 +195,13 @@ def _path_value(parameter: Parameter, value: Any) -> str:
 
 def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
     if is_secret_value(value):
+        parameter.check(value)
         value = revealed(value)
-    elif (isinstance(value, _RAW) or is_streamed(value)) and not _may_be_raw(value, parameter.sent_raw):
-        expected = " or ".join(type_name(kind) for kind in parameter.sent_raw) or "what is written as JSON"
-        raise PydanticSerializationError(f"expected {expected}, got {type(value).__name__}")
+    elif isinstance(value, _RAW) or is_streamed(value):
+        if not _may_be_raw(value, parameter.sent_raw):
+            expected = " or ".join(type_name(kind) for kind in parameter.sent_raw) or "what is written as JSON"
+            raise PydanticSerializationError(f"expected {expected}, got {type(value).__name__}")
+        parameter.check(value)
     if isinstance(value, str | bytes | None):
         parts.content = value
     elif isinstance(value, bytearray | memoryview):

@@ -2,34 +2,42 @@
 
 What is sent is what was given, or an error. Pydantic would write a secret as stars, NaN as null, and a value that does
 not fit its annotation all the same; here a parameter that is a secret is sent, and the rest is refused.
+
+A value is checked twice. Against its annotation, strictly: a model by its class, everything else by what it holds. And
+by Pydantic's serializer, which sees what a model holds that was never validated.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import operator
 import re
 import typing
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import httpx2
 import pydantic
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema, from_json
 
 from ..exceptions import type_name
 from ..validation import base_type, class_of, core_schemas, is_subclass, metadata_of, type_adapter, union_members
 
-Serialize: TypeAlias = Callable[[Any], Any]
-
 SECRETS = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret)
 _STARS = "**********"  # what Pydantic writes for a secret
-_UNEXPECTED = re.compile(r"Expected `(.+?)` - .*?(?:field_name='(\w+)'.*?)?input_type=(\w+)\]")
+_UNEXPECTED = re.compile(
+    r"Expected `(?:<class ')?([^`]+?)(?:'>)?` "
+    r"(?:- .*?(?:field_name='(\w+)'.*?)?input_type=(\w+)\]|but got `(?:<class ')?([^`]+?)(?:'>)?` with value)"
+)
+_instance_of: Any = pydantic.InstanceOf
+_reveal = operator.methodcaller("get_secret_value")
+_SERIALIZER_WARNINGS = "Pydantic serializer warnings"
 _CURE_FOR_MASKED = "give it a serializer that writes the secret, as with @pydantic.field_serializer, or declare it str"
 
 
-def serializer(annotation: Any, *, to_json: bool = False, may_be_streamed: bool = False, **exclude: bool) -> Serialize:
-    """How the values of a parameter with this annotation become plain JSON values; or, as a body, JSON text.
+class Serializer:
+    """Turns the values of a parameter with this annotation into plain JSON values; or, as a body, into JSON text.
 
     Parameters:
         to_json: Whether to write JSON text.
@@ -39,33 +47,63 @@ def serializer(annotation: Any, *, to_json: bool = False, may_be_streamed: bool 
     Raises:
         TypeError: Pydantic cannot write such values, or would write a secret within as stars.
     """
-    adapter = _adapter(annotation, may_be_streamed=may_be_streamed)
-    schemas = [*core_schemas(adapter)]
-    if _is_masking(schemas):
-        raise TypeError(f"a secret in {type_name(annotation)} would be sent as stars; {_CURE_FOR_MASKED}")
-    kinds = {schema.get("type") for schema in schemas}
-    # A list does not fit `Iterable[int]`, if Pydantic is asked.
-    warnings: Any = "none" if "generator" in kinds else "error"
-    options: dict[str, Any] = {"by_alias": True, "warnings": warnings, "polymorphic_serialization": True, **exclude}
-    may_have_floats = not kinds.isdisjoint(("float", "any", "complex"))
 
-    def serialize(value: Any) -> Any:
+    def __init__(
+        self, annotation: Any, *, to_json: bool = False, may_be_streamed: bool = False, **exclude: bool
+    ) -> None:
+        self._adapter = adapter = _adapter(annotation, may_be_streamed=may_be_streamed)
+        schemas = [*core_schemas(adapter)]
+        if _is_masking(schemas):
+            raise TypeError(f"a secret in {type_name(annotation)} would be sent as stars; {_CURE_FOR_MASKED}")
+        kinds = {schema.get("type") for schema in schemas}
+        # A list does not fit `Iterable[int]`, if Pydantic is asked.
+        warnings: Any = "none" if "generator" in kinds else "error"
+        self._options: Any = {"by_alias": True, "warnings": warnings, "polymorphic_serialization": True, **exclude}
+        self._may_have_floats = not kinds.isdisjoint(("float", "any", "complex"))
+        self._validate = SchemaValidator(_of_values(adapter.core_schema)).validate_python if schemas else None
+        self._write = self._text if to_json else self._plain
+
+    def __call__(self, value: Any) -> Any:
+        """Write it. Raises `PydanticSerializationError`: it does not fit, or cannot be sent."""
         value = _as_dict(value)
+        self.check(value)
         try:
-            if not to_json:
-                written = adapter.dump_python(value, mode="json", **options)
-                return written if not _has_stars(written) else _revealed_and_written(adapter, value, options)
-            text = adapter.dump_json(value, **options)
-            if _STARS.encode() in text:
-                _revealed_and_written(adapter, value, options)
-                text = adapter.dump_json(revealed(value), **options)
+            return self._write(value)
         except PydanticSerializationError as error:
-            raise PydanticSerializationError(_mismatches(error)) from None
-        if may_have_floats and (b"null" in text or b"NaN" in text or b"Infinity" in text):
-            _refuse_what_is_no_number(adapter.dump_python(value, **options), from_json(text))
+            problem = _mismatches(error)
+        raise PydanticSerializationError(problem)  # out here: Pydantic's own, which shows the value, does not go along
+
+    def check(self, value: Any) -> None:
+        """Raise `PydanticSerializationError` for a value that is not of the annotation's type."""
+        problem = ""
+        if self._validate is not None:
+            try:
+                self._validate(value, strict=True)
+            except pydantic.ValidationError as error:
+                problem = _misfits(error)
+        if problem:
+            raise PydanticSerializationError(problem)
+
+    def _plain(self, value: Any) -> Any:
+        written = self._adapter.dump_python(value, mode="json", **self._options)
+        return self._revealed_and_written(value) if _has_stars(written) else written
+
+    def _text(self, value: Any) -> bytes:
+        text = self._adapter.dump_json(value, **self._options)
+        if _STARS.encode() in text:
+            self._revealed_and_written(value)
+            text = self._adapter.dump_json(revealed(value), **self._options)
+        if self._may_have_floats and (b"null" in text or b"NaN" in text or b"Infinity" in text):
+            _refuse_what_is_no_number(self._adapter.dump_python(value, **self._options), from_json(text))
         return text
 
-    return serialize
+    def _revealed_and_written(self, value: Any) -> Any:
+        """The value once more, its secrets in the open; an error where one is in a model, which masks it."""
+        shown = revealed(value)
+        for place, each in _leaves(self._adapter.dump_python(shown, **self._options)):
+            if isinstance(each, SECRETS):
+                raise PydanticSerializationError(f"{_shown(place)}a secret would be sent as stars; {_CURE_FOR_MASKED}")
+        return self._adapter.dump_python(shown, mode="json", **self._options)
 
 
 def _adapter(annotation: Any, *, may_be_streamed: bool) -> pydantic.TypeAdapter[Any]:
@@ -86,11 +124,84 @@ def _as_dict(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
 
 
-def _mismatches(error: PydanticSerializationError) -> str:
+def _of_values(part: Any) -> Any:
+    """The schema of what is in Python already: of instances, not of what models and the like could be made of.
+
+    Where a validator of the user's turns something else into such a value, only what comes out of it is looked at.
+    """
+    if isinstance(part, list | tuple):
+        return type(part)(map(_of_values, part))
+    if not isinstance(part, dict):
+        return part
+    kind, changed = part.get("type"), None
+    if kind in ("model", "dataclass"):  # a generic model's values may be of the class without type arguments
+        changed = {"type": "is-instance", "cls": part.get("generic_origin") or part["cls"]}
+    elif kind == "generator":  # looking at it would use it up
+        changed = {"type": "any"}
+    elif kind == "json":
+        changed = part.get("schema") or {"type": "any"}
+    elif kind == "chain":
+        changed = part["steps"][-1]
+    elif kind == "tagged-union":
+        changed = {"type": "union", "choices": [*part["choices"].values()]}
+    elif isinstance(kind, str) and kind.startswith("function-"):
+        changed = _of_results(part)
+    elif kind == "int":  # which a bool is, to type checkers
+        return core_schema.no_info_before_validator_function(_bool_as_int, part)
+    elif kind == "typed-dict" and part.get("extra_behavior") != "allow":
+        part = {**part, "extra_behavior": "forbid"}  # Pydantic would leave them out
+    elif kind == "typed-dict-field":  # whose keys are those in Python
+        part = {name: each for name, each in part.items() if name != "validation_alias"}
+    if changed is not None:
+        return _of_values(changed) | {name: part[name] for name in ("ref",) if name in part}
+    return {name: each if name in _OPAQUE else _of_values(each) for name, each in part.items()}
+
+
+def _bool_as_int(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
+
+
+_OPAQUE = ("metadata", "serialization", "cls", "function")
+
+
+def _of_results(part: dict[str, Any]) -> dict[str, Any] | None:
+    """What takes the place of the schema of a validating function: a schema of its results, if there is one."""
+    is_pydantics = (getattr(part["function"]["function"], "__module__", None) or "").startswith("pydantic.")
+    is_written_otherwise = "serialization" in part
+    match part["type"]:
+        case "function-plain":
+            return None if is_pydantics else {"type": "any"}
+        case "function-before":
+            return None if is_pydantics else part["schema"]
+        case "function-wrap":
+            return None if is_pydantics else {"type": "any"} if is_written_otherwise else part["schema"]
+        case _:  # function-after
+            return None if not is_written_otherwise else part["schema"] if is_pydantics else {"type": "any"}
+
+
+def _misfits(error: pydantic.ValidationError) -> str:
     """What does not fit, without the values, which may be secrets."""
+    shown = []
+    for each in error.errors(include_url=False, include_context=False):
+        words = re.sub("^Input ", "it ", each["msg"])
+        words = words if words[:2].isupper() else words[:1].lower() + words[1:]
+        place = [key for key in each["loc"] if not str(key).startswith("is-instance[")]  # one of a union
+        is_of_another_type = each["type"].endswith("_type") or each["type"] == "is_instance_of"
+        got = f", got {type(each['input']).__name__}" if is_of_another_type else ""
+        shown.append(f"{_shown(place)}{words}{got}")
+    return "; ".join(dict.fromkeys(shown))
+
+
+def _mismatches(error: PydanticSerializationError) -> str:
+    """The same, of what the serializer says."""
     found = _UNEXPECTED.findall(str(error))
-    shown = [f"{field}: " * bool(field) + f"expected {expected}, got {kind}" for expected, field, kind in found]
-    return "; ".join(dict.fromkeys(shown)) or str(error)
+    shown = [
+        f"{field}: " * bool(field) + f"expected {expected.rpartition('.')[2]}, got {(got or kind).rpartition('.')[2]}"
+        for expected, field, kind, got in found
+    ]
+    if not shown and not str(error).startswith(_SERIALIZER_WARNINGS):
+        return str(error)
+    return "; ".join(dict.fromkeys(shown)) or "something in it is not of the type that it is declared with"
 
 
 def is_secret_value(value: object) -> bool:
@@ -107,12 +218,6 @@ def revealed(value: Any) -> Any:
     return {name: revealed(each) for name, each in value.items()} if type(value) is dict else value
 
 
-def _reveal(value: Any) -> Any:
-    if not isinstance(value, SECRETS):
-        raise TypeError(f"expected a secret, got {type(value).__name__}")
-    return value.get_secret_value()
-
-
 def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
     """The annotation, with secrets in it, and in its lists, dicts and unions, sent in the open.
 
@@ -124,7 +229,7 @@ def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
     arguments = typing.get_args(base)
     reveal = functools.partial(_revealing, seen=(*seen, annotation))
     if is_subclass(base, *SECRETS):
-        base = Annotated[base, pydantic.PlainSerializer(_reveal)]
+        base = Annotated[_instance_of[base], pydantic.PlainSerializer(_reveal)]
     elif arguments and (shown := tuple(map(reveal, arguments))) != arguments:
         base = typing.Union[shown] if union_members(base) else typing.get_origin(base)[shown]  # noqa: UP007
     else:
@@ -160,15 +265,6 @@ def _has_stars(written: Any) -> bool:
     if isinstance(written, dict):
         return any(map(_has_stars, written.values()))
     return _STARS in written if isinstance(written, list) else written == _STARS
-
-
-def _revealed_and_written(adapter: pydantic.TypeAdapter[Any], value: Any, options: dict[str, Any]) -> Any:
-    """The value once more, its secrets in the open; an error where one is in a model, which masks it."""
-    shown = revealed(value)
-    for place, each in _leaves(adapter.dump_python(shown, **options)):
-        if isinstance(each, SECRETS):
-            raise PydanticSerializationError(f"{_shown(place)}a secret would be sent as stars; {_CURE_FOR_MASKED}")
-    return adapter.dump_python(shown, mode="json", **options)
 
 
 def _refuse_what_is_no_number(value: Any, written: Any) -> None:

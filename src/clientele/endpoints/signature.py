@@ -36,7 +36,7 @@ from ..validation import (
 from .options import CLIENT_DEFAULT
 from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named
 from .response import CompleteResult, StreamResult, declared_result
-from .serializer import serializer
+from .serializer import Serializer
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -412,7 +412,7 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str], option
     marker = marker or (Path() if name in placeholders else _MARKERS_BY_NAME.get(name, Query)())
     place = marker.place
     if not is_marked and name in ("query", "headers") and place != "path":
-        return Parameter(name, place, name, serializer(annotation), is_mapping=True)
+        return Parameter(name, place, name, Serializer(annotation), is_mapping=True)
     sent_name = marker.alias or (name.replace("_", "-") if place == "headers" else name)
     if place == "file":
         return Parameter(name, place, sent_name)
@@ -421,7 +421,7 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str], option
     if isinstance(marker, Body):
         return _body(name, annotation, marker, options)
     exclude = {each: options[each] for each in ("exclude_unset", "exclude_none")} if place == "form" else {}
-    serialize = serializer(annotation, **exclude)
+    serialize = Serializer(annotation, **exclude)
     is_mapping = is_written_as_object(_without_markers(annotation) if is_marked else annotation)
     if is_mapping and place == "form" and marker.alias is not None:
         raise TypeError(f"{type_name(annotation)} has fields, each with its own name; leave the name out of api.Form()")
@@ -439,10 +439,10 @@ def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) 
     is_member = marker.embed or marker.alias is not None
     given = {"exclude_unset": marker.exclude_unset, "exclude_none": marker.exclude_none}
     exclude = {each: options[each] if value is None else value for each, value in given.items()}
-    serialize = serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
+    serialize = Serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
     if is_member:
         return Parameter(name, "body member", marker.alias or name, serialize)
-    return Parameter(name, "body", name, serialize, sent_raw=_sent_raw(annotation))
+    return Parameter(name, "body", name, serialize, sent_raw=_sent_raw(annotation), check=serialize.check)
 
 
 def _sent_raw(annotation: Any) -> tuple[type, ...]:
