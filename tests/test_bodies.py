@@ -6,7 +6,7 @@ import io
 import pathlib
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import IO, Annotated, Any, TextIO
 
 import anyio
 import httpx2
@@ -73,9 +73,17 @@ AGAIN = {
 
 
 def post(side: Any, client: api.APIClient, data: Any, **options: Any) -> Any:
+    return send(side, client, {"data": data, **options})
+
+
+def send(side: Any, client: api.APIClient, options: dict[str, Any]) -> Any:
     if side.is_sync:
-        return client.request("POST", "/", int, data=data, **options)
-    return side.run(lambda: client.arequest("POST", "/", int, data=data, **options))
+        return client.request("POST", "/", int, **options)
+    return side.run(lambda: client.arequest("POST", "/", int, **options))
+
+
+async def async_texts() -> AsyncIterator[str]:
+    yield "a"
 
 
 @pytest.mark.parametrize("make", [*ONCE.values(), *list(AGAIN.values())[:-1]], ids=[*ONCE, *list(AGAIN)[:-1]])
@@ -169,6 +177,37 @@ class AsyncFile:
 def test_a_file_that_gives_no_bytes_is_refused(opened):
     with pytest.raises(TypeError, match=r"POST /: argument 'data' cannot be sent: .*open\(path, 'rb'\)"):
         api.APIClient("http://test").request("POST", "/", int, data=opened)
+
+
+@pytest.mark.parametrize("make", [lambda: iter(["a"]), lambda: iter([b"a", 5]), async_texts])
+def test_pieces_that_are_no_bytes_are_refused_where_they_come(side, serve, make):
+    if side.is_sync and make is async_texts:
+        pytest.skip("asynchronous calls alone read it")
+    for parameters in ({"data": make()}, {"files": {"a": make()}}):
+        with pytest.raises(TypeError, match=r"^POST /: the body gives an? (str|int), and is sent as bytes; let it"):
+            send(side, api.APIClient(serve(OK).url), parameters)
+
+
+def test_a_closed_file_is_refused():
+    closed = io.BytesIO(b"abc")
+    closed.close()
+    for name, value in (("data", closed), ("files", {"a": closed})):
+        with pytest.raises(ValueError, match=f"POST /: argument '{name}' cannot be sent: BytesIO is closed"):
+            api.APIClient("http://test").request("POST", "/", int, **{name: value})
+
+
+@pytest.mark.parametrize("annotation", [Iterator[str], AsyncIterator[int], IO[str], TextIO, io.StringIO])
+@pytest.mark.parametrize("marker", [api.Body(), api.File()])
+def test_what_gives_no_bytes_is_refused_where_it_is_declared(annotation, marker):
+    def send(value: Annotated[annotation | None, marker], *, result: None) -> None: ...
+
+    with pytest.raises(TypeError, match=r"parameter 'value': .* gives no bytes; declare (BinaryIO|\w+\[bytes\])"):
+        api.APIClient("http://test").post("/")(send)
+
+
+def test_a_path_could_mean_the_file_or_its_name(tmp_path):
+    with pytest.raises(TypeError, match=r"'data' cannot be sent: it is a path.*open\(path, 'rb'\) .* or str\(path"):
+        api.APIClient("http://test").request("POST", "/", int, data=tmp_path)
 
 
 def test_an_event_loop_goes_on_while_a_file_is_read(serve):

@@ -17,7 +17,7 @@ from clientele import api
         ("headers", {5: "a"}, "a header has the name 5; pass text"),
         ("headers", ["a"], "headers are pairs of a name and a value"),
         ("headers", {"X A": "a"}, "'X A' cannot be the name of a header"),
-        ("headers", {b"X-A": b"a\n"}, "the value of the header 'X-A' has a CR, LF"),
+        ("headers", {b"X-A": b"a\n"}, "the value of the header 'X-A' has an LF in it"),
         ("headers", {"X-Key": pydantic.SecretStr("hunter2")}, "SecretStr; pass text: value.get_secret_value()"),
         ("params", {"key": pydantic.SecretStr("hunter2")}, "params['key'] is of type SecretStr; pass text: value.get"),
         ("params", [("key", [pydantic.SecretStr("hunter2")])], "params['key'] is of type list; pass text: value.get"),
@@ -30,6 +30,10 @@ from clientele import api
         ("timeout", "5", "timeout is '5'; it is a number of seconds"),
         ("timeout", (1, 2), "timeout is (1, 2); it is a number of seconds"),
         ("timeout", True, "timeout is True; it is a number of seconds"),
+        ("timeout", -1, "timeout is -1; each number is 0 or more"),
+        ("timeout", float("nan"), "timeout is nan; each number is 0 or more, and finite: write None"),
+        ("timeout", (1, None, -0.5, 3), "timeout is (1, None, -0.5, 3); each number is 0 or more"),
+        ("timeout", httpx2.Timeout(5, read=float("inf")), "each number is 0 or more, and finite"),
         ("follow_redirects", "yes", "follow_redirects is 'yes'; it is True or False"),
         ("max_redirects", "x", "max_redirects is 'x'; it is a number"),
         ("max_redirects", -1, "max_redirects is -1; it is 0 or more"),
@@ -51,6 +55,15 @@ def test_a_setting_that_no_client_can_be_made_of_is_refused(name, value, problem
         api.APIClient("http://test", **{name: value})
     assert problem in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", ["5", (1, 2), True, -1, float("nan"), httpx2.Timeout(-1)])
+def test_a_timeout_of_an_endpoint_or_a_call_is_held_to_the_same(timeout):
+    client = api.APIClient("http://test")
+    with pytest.raises((TypeError, ValueError), match=r"timeout is .*; (it is a number of|each number is)"):
+        client.get("/", timeout=timeout)
+    with pytest.raises((TypeError, ValueError), match=r"timeout is .*; (it is a number of|each number is)"):
+        client.request("GET", "/", None, timeout=timeout)
 
 
 @pytest.mark.parametrize(

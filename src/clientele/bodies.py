@@ -118,6 +118,7 @@ class StreamedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self.is_async = any(isinstance(piece.source, AsyncIterable) for piece in self._pieces)
         once = [type(piece.source).__name__ for piece in self._pieces if piece.is_once]
         self.used_up_by_sending = once[0] if once else None
+        self.endpoint = ""  # what sends it, for messages
         self._is_begun = False
 
     def check(self) -> None:
@@ -132,12 +133,18 @@ class StreamedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         for piece in self._pieces:
             piece.rewind()
 
+    def _checked(self, data: Any) -> bytes:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            found = f"{self.endpoint}: the body gives a {type(data).__name__}"
+            raise TypeError(f"{found}, and is sent as bytes; let it give bytes: text.encode()")
+        return data  # type: ignore[return-value]
+
     def __iter__(self) -> Iterator[bytes]:
         if self.is_async:
             raise TypeError("a synchronous call cannot read a body that is an asynchronous iterator")
         self._begin()
         for piece in self._pieces:
-            yield from piece.read()
+            yield from map(self._checked, piece.read())
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._begin()
@@ -145,7 +152,7 @@ class StreamedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             parts = piece.aread()
             try:
                 async for part in parts:
-                    yield part
+                    yield self._checked(part)
             finally:
                 await parts.aclose()
 
@@ -159,6 +166,8 @@ def _check_file(file: Any) -> None:
     if isinstance(file, io.TextIOBase) or inspect.iscoroutinefunction(file.read):
         cure = "is read as text, or asynchronously; pass a file that was opened with open(path, 'rb')"
         raise TypeError(f"{type(file).__name__} {cure}")
+    if getattr(file, "closed", False) is True:
+        raise ValueError(f"{type(file).__name__} is closed; read it, or send it, before it is closed")
 
 
 def is_streamed(value: object) -> bool:
@@ -204,7 +213,8 @@ def file_part(given: Any) -> FilePart:
     content = given
     if isinstance(given, tuple):
         if len(given) not in (2, 3) or not all(isinstance(each, str) for each in (given[0], *given[2:])):
-            raise TypeError(f"a tuple is (name, content) or (name, content, content type), not one of {len(given)}")
+            found = ", ".join(type(each).__name__ for each in given)
+            raise TypeError(f"a tuple is (name, content) or (name, content, content type), not ({found})")
         name, content, content_type = (*given, None)[:3]
     if isinstance(content, str) and name is not None:  # by itself it might be a path
         content = content.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -57,6 +58,8 @@ _DECLARED_ELSEWHERE = {
 }
 """What is not an option, and where to say it."""
 
+_SCHEMES = ("http", "https")
+_HOST = re.compile(r"[^\s%<>{}|\\^`\x00-\x20]*")
 _CLIENTS = ("transport", "async_transport", "http_client", "async_http_client")
 _BESIDE_SETTINGS = ("base_url", *_CLIENTS, "retry", "exclude_unset", "exclude_none")
 
@@ -305,11 +308,19 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 
 def _checked_base_url(base_url: str | httpx2.URL) -> str:
+    if not isinstance(base_url, str | httpx2.URL):
+        raise TypeError(f"base_url is of type {type(base_url).__name__}; write it as 'http://localhost:8000'")
     url = httpx2.URL(base_url)
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"base_url {printable_url(url)!r} is not a whole URL; write it as 'http://localhost:8000'")
-    if url.port is not None and url.port > 65535:
-        raise ValueError(f"base_url {printable_url(url)!r} has a port above 65535")
-    if url.query:
-        raise ValueError("base_url has a query, which would stand before the path; give it as params=")
+    problems = {
+        "is not a whole URL; write it as 'http://localhost:8000'": "://" not in str(base_url),
+        f"has the scheme {url.scheme!r}; it is a whole URL with http:// or https://": url.scheme not in _SCHEMES,
+        "names no host; write it as 'http://localhost:8000'": not url.host,
+        "has a character in its host that no host has": not _HOST.fullmatch(url.host),
+        "has a port above 65535": (url.port or 0) > 65535,
+        "has a placeholder, which is filled in paths only; put it in the endpoints' paths": "{" in str(base_url),
+        "has a query, which would stand before the path; give it as params=": bool(url.query),
+    }
+    for problem, is_it in problems.items():
+        if is_it:
+            raise ValueError(f"base_url {printable_url(url.copy_with(query=None))!r} {problem}")
     return str(url.copy_with(fragment=None)).rstrip("/")

@@ -265,6 +265,8 @@ def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Requ
     # What could not be written is quoted by other libraries; it may be a header, and a secret.
     is_shown = isinstance(error, UnwritableRequest) or not isinstance(error, httpx2.LocalProtocolError)
     detail = excerpt(str(error)) if is_shown else ""
+    if "WRONG_VERSION_NUMBER" in detail:  # OpenSSL's word for an answer that is not TLS
+        detail += "; what answers there does not speak TLS: write http://, or another port"
     return f"{words}: {detail}" if detail else words
 
 

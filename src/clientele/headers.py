@@ -12,6 +12,7 @@ from .redaction import excerpt
 
 HeaderTypes: TypeAlias = httpx2.Headers | Mapping[str, str] | Mapping[bytes, bytes] | Sequence[tuple[str, str]]
 
+_NAMES = {"\r": "a CR", "\n": "an LF", "\0": "a NUL"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN_IN_HEADERS = re.compile(r"[\x00-\x08\n-\x1f\x7f]|^[ \t]|[ \t]$")
 
@@ -30,10 +31,7 @@ def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
             raise ValueError(f"{excerpt(name)!r} cannot be the name of a header; it is no token")
         # The one that may have characters outside ASCII is sent as UTF-8 (WHATWG HTML, section 9.2.3).
         if not is_sendable(value) or not (value.isascii() or name.lower() == "last-event-id"):
-            raise ValueError(
-                f"the value of the header {name!r} has a CR, LF, NUL or other control character in it, "
-                "a character outside ASCII, or white space around it"
-            )
+            raise ValueError(f"the value of the header {name!r} has {_problem(value)}")
     return httpx2.Headers([(name.encode(), value.encode()) for name, value in items])
 
 
@@ -47,6 +45,14 @@ def _text_pair(field: Any) -> tuple[str, str]:
         cure = "value.get_secret_value()" if hasattr(value, "get_secret_value") else "str(value)"
         raise TypeError(f"the value of the header {name!r} is of type {type(value).__name__}; pass text: {cure}")
     return name, value
+
+
+def _problem(value: str) -> str:
+    if control := re.search(r"[\x00-\x08\n-\x1f\x7f]", value):
+        return f"{_NAMES.get(control[0], f'the control character {control[0]!r}')} in it"
+    if not value.isascii():
+        return "a character outside ASCII in it; encode it, as with urllib.parse.quote"
+    return "white space around it; strip it"
 
 
 def is_sendable(value: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import ssl
+from collections import abc
 from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
@@ -97,13 +99,17 @@ def _check_auth(name: str, value: Any) -> None:
         raise TypeError(f"auth is {shown}; it is (user name, password), httpx2.Auth, or a function of a request")
 
 
-def _check_timeout(name: str, value: Any) -> None:
-    kinds = (int, float, httpx2.Timeout)
-    is_tuple = (
-        isinstance(value, tuple) and len(value) == 4 and all(isinstance(each, int | float | None) for each in value)
-    )
-    if isinstance(value, bool) or not (isinstance(value, kinds) or is_tuple):
-        raise TypeError(f"timeout is {value!r}; it is a number of seconds, httpx2.Timeout(...) or None")
+def check_timeout(name: str, value: Any) -> None:
+    """Refuse what is no timeout: a number of seconds, four of them, `httpx2.Timeout` or `None`."""
+    parts = value.as_dict().values() if isinstance(value, httpx2.Timeout) else value
+    is_one = not isinstance(parts, tuple | abc.ValuesView)
+    numbers: list[Any] = [each for each in ([parts] if is_one else parts) if each is not None]
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in numbers) or (
+        isinstance(parts, tuple) and len(parts) != 4
+    ):
+        raise TypeError(f"{name} is {value!r}; it is a number of seconds, httpx2.Timeout(...) or None")
+    if not all(0 <= each < math.inf for each in numbers):
+        raise ValueError(f"{name} is {value!r}; each number is 0 or more, and finite: write None for no timeout")
 
 
 def _check_mounts(name: str, value: Any) -> None:
@@ -161,7 +167,7 @@ _CHECKS: dict[str, Check] = {
     "params": _check_params,
     "cookies": _check_cookies,
     "auth": _check_auth,
-    "timeout": _check_timeout,
+    "timeout": check_timeout,
     "follow_redirects": _of(bool, "True or False"),
     "max_redirects": _check_max_redirects,
     "verify": _of((ssl.SSLContext, bool), "True, False, or a context, as ssl.create_default_context(cafile=...) makes"),

@@ -236,7 +236,7 @@ def test_a_stream_is_opened_once(serve):
         (lambda: client.request("GET", "/{", User), "'{'"),
         (lambda: client.request("GET", "/{a}", User, path_params={"a": ".."}), "would lead to another path"),
         (lambda: client.request("GET", "/{a}", User, path_params={"a": None}), "is None"),
-        (lambda: client.request("GET", "/", User, headers={"X-A": "a\r\nb"}), "CR, LF, NUL"),
+        (lambda: client.request("GET", "/", User, headers={"X-A": "a\r\nb"}), "has a CR in it"),
         (lambda: client.stream("GET", "/", User, idle_timeout=0), "idle_timeout is 0"),
         (lambda: client.stream("GET", "/", User, stream_format="xml"), "stream_format is 'xml'"),
     ],

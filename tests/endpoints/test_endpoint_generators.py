@@ -223,7 +223,7 @@ class TestIteration:
             async for number in result:
                 yield number
 
-        with pytest.raises(ValueError, match="the value of the header 'token' has a CR, LF, NUL"):
+        with pytest.raises(ValueError, match=r"the value of the header 'token' has an? "):
             driver.next((numbers if driver.side.is_sync else anumbers)("a\r\nb"))
         assert wire.requests == []
 

@@ -131,7 +131,7 @@ class TestPath:
 
 class TestBaseURL:
     @pytest.mark.parametrize("base_url", ["http://test/api", "http://test/api/"])
-    @pytest.mark.parametrize("path", ["/users", "users", "//users"])
+    @pytest.mark.parametrize("path", ["/users", "users"])
     def test_the_path_is_appended(self, base_url, path):
         recorder = Recorder(base_url)
 
@@ -140,6 +140,27 @@ class TestBaseURL:
 
         get()
         assert str(recorder.request.url) == "http://test/api/users"
+
+    @pytest.mark.parametrize("path", ["//users", "ftp://other/x", "https:/other", "HTTP:other", "file:///etc"])
+    def test_what_is_neither_a_path_nor_the_url_of_an_api_is_refused(self, recorder, path):
+        with pytest.raises(TypeError, match=r"get\(\): the path .* is neither a path nor the URL of an API; write '/i"):
+
+            @recorder.client.get(path)
+            def get(*, result: None) -> None: ...
+
+        with pytest.raises(ValueError, match="is neither a path nor the URL of an API"):
+            recorder.client.request("GET", path, None)
+
+    def test_a_scheme_may_be_in_capitals(self, recorder):
+        recorder.client.request("GET", "HTTPS://other/x", None)
+        assert str(recorder.request.url) == "https://other/x"
+
+    @pytest.mark.parametrize("path", ["/users/:user_id/posts", "/users/<user_id>"])
+    def test_a_placeholder_in_the_style_of_another_library_is_refused(self, recorder, path):
+        with pytest.raises(TypeError, match=r"which is no placeholder; write \{user_id\}"):
+
+            @recorder.client.get(path)
+            def get(result: None, user_id: int) -> None: ...
 
     def test_a_whole_url_stands_alone(self, recorder):
         @recorder.client.get("https://other/{name}")
@@ -155,18 +176,26 @@ class TestBaseURL:
         get()
         assert str(recorder.request.url) == "http://test/models:count"
 
-    @pytest.mark.parametrize("base_url", ["localhost:8000", "example.com", "/x", "", "http://", "ftp://host"])
-    def test_a_base_url_that_is_no_whole_url_is_refused(self, base_url):
-        with pytest.raises(ValueError, match="is not a whole URL; write it as 'http://localhost:8000'"):
+    @pytest.mark.parametrize(
+        ("base_url", "problem"),
+        [
+            ("localhost:8000", "is not a whole URL; write it as 'http://localhost:8000'"),
+            ("example.com", "is not a whole URL; write it"),
+            ("/x", "is not a whole URL; write it"),
+            ("", "is not a whole URL; write it"),
+            ("http://", "names no host; write it as 'http://localhost:8000'"),
+            ("ftp://host", "has the scheme 'ftp'; it is a whole URL with http:// or https://"),
+            ("http://exa mple.com:80", "has a character in its host that no host has"),
+            ("http://localhost:99999", "has a port above 65535"),
+            ("http://test/{version}", "has a placeholder, which is filled in paths only"),
+            ("http://test/?key=hunter2", "has a query, which would stand before the path; give it as params="),
+            (b"http://test", "is of type bytes; write it as"),
+        ],
+    )
+    def test_a_base_url_that_cannot_be_one_is_refused(self, base_url, problem):
+        with pytest.raises((TypeError, ValueError), match=f"base_url .*{problem}") as caught:
             api.APIClient(base_url=base_url)
-
-    def test_a_base_url_with_an_impossible_port_is_refused(self):
-        with pytest.raises(ValueError, match="port"):
-            api.APIClient(base_url="http://localhost:99999")
-
-    def test_a_base_url_with_a_query_is_refused(self):
-        with pytest.raises(ValueError, match="give it as params="):
-            api.APIClient(base_url="http://test/?key=1")
+        assert "hunter2" not in str(caught.value)
 
     def test_credentials_of_the_base_url_become_basic_auth(self):
         recorder = Recorder("http://me:secret@test")
@@ -182,7 +211,7 @@ class TestBaseURL:
         @api.APIClient().get("/users")
         def get(*, result: None) -> None: ...
 
-        with pytest.raises(api.TransportError, match="a path alone needs a client with a base_url"):
+        with pytest.raises(ValueError, match=r"get\(\): the client has no base_url for the path '/users'; give APIC"):
             get()
 
 
@@ -374,7 +403,7 @@ class TestHeaders:
         @recorder.client.get("/")
         def get(headers: dict[str, str], *, result: None) -> None: ...
 
-        with pytest.raises(ValueError, match=r"get\(\): the value of the header 'X-Token' has a CR, LF, NUL") as caught:
+        with pytest.raises(ValueError, match=r"get\(\): the value of the header 'X-Token' has an? ") as caught:
             get({"X-Token": value})
         assert value not in str(caught.value)
         assert recorder.requests == []

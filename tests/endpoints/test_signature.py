@@ -488,7 +488,7 @@ def test_what_names_alone_show_to_be_wrong_is_refused_at_once_despite_forward_re
     def get(*ids: int, result: Nowhere) -> Nowhere:  # noqa: F821
         return result
 
-    assert "'*ids' cannot be planned for" in refusal(client.get("/"), get)
+    assert "'*ids' takes what nobody can know beforehand" in refusal(client.get("/"), get)
 
 
 def test_the_annotations_of_the_return_and_of_response_need_not_exist():

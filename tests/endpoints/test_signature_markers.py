@@ -211,10 +211,10 @@ class TestUnsendableHeaders:
         @wire.client.get("/")
         async def aget(token: Annotated[Any, api.Header("X-Token")], *, result: None) -> None: ...
 
-        with pytest.raises(ValueError, match=r"get\(\): the value of the header 'X-Token' has a CR, LF, NUL") as caught:
+        with pytest.raises(ValueError, match=r"get\(\): the value of the header 'X-Token' has an? ") as caught:
             get(wrap(value))
         assert value not in str(caught.value)
-        with pytest.raises(ValueError, match=r"aget\(\): the value of the header 'X-Token' has a CR, LF, NUL"):
+        with pytest.raises(ValueError, match=r"aget\(\): the value of the header 'X-Token' has an? "):
             asyncio.run(aget(wrap(value)))
         assert wire.requests == []
 
@@ -225,7 +225,7 @@ class TestUnsendableHeaders:
         @wire.client.get("/")
         def get(credentials: Annotated[Credentials, api.Header()], *, result: None) -> None: ...
 
-        with pytest.raises(ValueError, match="the value of the header 'x-token' has a CR, LF, NUL"):
+        with pytest.raises(ValueError, match=r"the value of the header 'x-token' has an? "):
             get(Credentials(x_token="a\r\nb"))
         assert wire.requests == []
 
@@ -234,7 +234,7 @@ class TestUnsendableHeaders:
         def stream(last: Annotated[str, api.Header("Last-Event-ID")], *, result: Iterator[str]) -> Iterator[str]:
             return result
 
-        with pytest.raises(ValueError, match="the value of the header 'Last-Event-ID' has a CR, LF, NUL"):
+        with pytest.raises(ValueError, match=r"the value of the header 'Last-Event-ID' has an? "):
             stream("7\r\nX-Evil: 1")
         assert wire.requests == []
 

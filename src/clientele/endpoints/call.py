@@ -20,7 +20,7 @@ from ..content import media_type
 from ..exceptions import IS_STREAM, APIException, StreamInterrupted, TransportError, UnexpectedContentType, reason
 from ..headers import checked_headers, is_sendable
 from ..http_clients import HTTPClients
-from ..redaction import SECRETS
+from ..redaction import SECRETS, printable_path
 from ..streaming.body import AsyncBody, Body
 from ..streaming.items import ItemReader, NoSuchStream
 from ..streaming.reconnect import Resumption, Retry, Retrying
@@ -199,16 +199,18 @@ class Call:
             if parts.cookies and headers and "Cookie" in headers:
                 cure = "give all in one way"
                 raise ValueError(f"there are cookies beside a Cookie header, which would silence them; {cure}")
-            is_url = parts.path.startswith(("http://", "https://"))
             request = client.build_request(
                 plan.method,
-                parts.path if is_url else f"{self.base_url}/{parts.path.lstrip('/')}",
+                parts.path if parts.is_url else f"{self.base_url}/{parts.path.lstrip('/')}",
                 params=[*parts.query] or None,
                 headers=headers,
                 cookies=parts.cookies or None,
                 content=_as_labelled(parts, headers, client) if parts.content_type else body,
                 extensions=extensions,
             )
+            if not request.url.host:
+                cure = "give APIClient a base_url, or write a whole URL: 'http://localhost:8000/items'"
+                raise ValueError(f"the client has no base_url for the path {printable_path(parts.path)!r}; {cure}")
         except UNSENDABLE as error:
             raise named(error, plan.name) from error.__cause__
         if parts.content_type == JSON:
@@ -217,6 +219,7 @@ class Call:
             request.headers["Content-Type"] = parts.content_type
         if isinstance(body, StreamedBody):
             request.stream = body
+            body.endpoint = printable_path(plan.name)
             if body.length is not None and "Transfer-Encoding" not in (headers or ()):
                 request.headers.pop("Transfer-Encoding", None)
                 request.headers.setdefault("Content-Length", str(body.length))

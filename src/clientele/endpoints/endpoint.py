@@ -71,6 +71,10 @@ class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co]
             raise RuntimeError(f"the stream of {self.__name__}() was opened before; call it again for another one")
         return self._coroutine.__await__()
 
+    def __repr__(self) -> str:
+        how = "await it, iterate it with async for, or enter it with async with"
+        return f"<{type(self).__name__} {self.__name__}(): {how}>"
+
     def send(self, value: Any, /) -> Any:
         """Resume the coroutine; see `collections.abc.Coroutine`."""
         return self._coroutine.send(value)

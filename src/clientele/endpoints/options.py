@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
-import httpx2
-
 from ..exceptions import StreamDecodeError
-from ..settings import TimeoutTypes
+from ..settings import TimeoutTypes, check_timeout
 from ..streaming.formats import FORMATS, FormatName
 from ..streaming.reconnect import Reconnect, Retry
 from ..streaming.sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent
@@ -138,11 +136,9 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-_TIMEOUTS = (int, float, tuple, httpx2.Timeout, type(None))
-
 OPTIONS: dict[str, tuple[Any, Check]] = {
     "streaming_response": (False, instance_check(bool, "True or False")),
-    "timeout": (CLIENT_DEFAULT, instance_check(_TIMEOUTS, "a number of seconds, httpx2.Timeout(...) or None")),
+    "timeout": (CLIENT_DEFAULT, check_timeout),
     "response_map": (None, instance_check(Mapping, "a mapping of statuses to types")),
     "response_parser": (None, function_check("a function", lambda value: value is None)),
     "retry": (False, instance_check((bool, Retry), "True, False or api.Retry(...)")),

@@ -6,6 +6,7 @@ written here, or sent piece by piece (`bodies.py`).
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ Place: TypeAlias = Literal["path", "query", "headers", "cookies", "body", "body 
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
+_OTHER_URL = re.compile(r"(?!https?://)([a-z][a-z0-9+.-]*:)?//|https?:/?(?!/)", re.IGNORECASE)
 _RAW = (str, bytes, bytearray, memoryview)
 _NAME_SOMETHING = "pass a value that names something"
 _COOKIE_VALUE = re.compile(r"[ -:<-~]*")  # what ends neither the cookie nor the header (RFC 6265, section 4.2.1)
@@ -66,6 +68,7 @@ class RequestParts:
     """What a call sends, before the client's own settings are added."""
 
     path: str = ""
+    is_url: bool = False  # the path is a whole URL
     query: list[tuple[str, str]] = field(default_factory=list)
     headers: list[tuple[str, str]] = field(default_factory=list)
     cookies: dict[str, str] = field(default_factory=dict)
@@ -86,13 +89,22 @@ class PathTemplate:
     """
 
     def __init__(self, template: str) -> None:
+        if _OTHER_URL.match(template):
+            cure = "write '/items', which is appended to base_url, or a whole URL with http:// or https://"
+            raise ValueError(f"the path {printable_path(template)!r} is neither a path nor the URL of an API; {cure}")
         path, _, query = template.partition("?")
         try:
             self._path, self._query = _pieces(path), _pieces(query)
         except ValueError as error:
             cure = "write {name} for a parameter, {name:path} for one with slashes, {{ and }} for braces"
-            raise ValueError(f"the path {template!r} cannot be read: {error}; {cure}") from None
+            raise ValueError(f"the path {printable_path(template)!r} cannot be read: {error}; {cure}") from None
+        self.is_url = template[:8].lower().startswith(("http://", "https://"))
         self.names = frozenset(name for _, name, _ in self._path + self._query if name)
+
+    def in_other_style(self, name: str) -> str | None:
+        """A segment that other libraries would take for the placeholder of this name."""
+        segments = {segment for text, _, _ in self._path for segment in text.split("/")}
+        return next((each for each in (f":{name}", f"<{name}>") if each in segments), None)
 
     def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
         """Fill the placeholders: the path, its values percent-encoded, and the template's query."""
@@ -182,6 +194,7 @@ def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: 
         parts.content, parts.content_type = multipart_form(form, files)
     elif is_form:
         parts.content, parts.content_type = urlencode(form).encode(), URLENCODED
+    parts.is_url = path.is_url
     parts.path, template_query = path.expand(path_values)
     parts.query[:0] = template_query
     return parts
@@ -197,6 +210,9 @@ def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
     if is_secret_value(value):
         parameter.check(value)
         value = revealed(value)
+    elif isinstance(value, os.PathLike):
+        cure = "pass open(path, 'rb') to send the file, or str(path) to send its name"
+        raise PydanticSerializationError(f"it is a path, and could mean the file or its name; {cure}")
     elif isinstance(value, _RAW) or is_streamed(value):
         if not _may_be_raw(value, parameter.sent_raw):
             expected = " or ".join(type_name(kind) for kind in parameter.sent_raw) or "what is written as JSON"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import io
 import sys
 import types
 import typing
@@ -29,6 +30,7 @@ from ..validation import (
     base_type,
     class_of,
     field_names,
+    is_subclass,
     is_written_as_object,
     members_of,
     metadata_of,
@@ -52,6 +54,7 @@ ASYNC_ITERATORS = (abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator, Asy
 _METHODS_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _BODIES = ("body", "body member")
 _FORMS = ("form", "file")
+_BYTES = (bytes, bytearray, memoryview)
 _TOKENS = ("headers", "cookies")
 _UNIQUE = ("path", "cookies", "body member")
 
@@ -275,15 +278,20 @@ class Signature:
     def _complaints(self) -> Iterator[str]:
         """What the path and the names and kinds of the parameters show to be wrong."""
         if "result" not in self._parameters:
-            yield "it has no parameter 'result'; add one, annotated with the type of the answer: *, result: T"
+            yield "it has no parameter 'result'; put it first, annotated with the type of the answer: result: T"
         elif self._parameters["result"].annotation is inspect.Parameter.empty:
-            yield "parameter 'result' has no annotation; annotate it with the type of the answer: *, result: T"
+            yield "parameter 'result' has no annotation; annotate it with the type of the answer: result: T"
         for name, parameter in self._parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                shown, cure = str(parameter).split(":")[0], "name each parameter, or take a mapping: query or headers"
-                yield f"parameter {shown!r} cannot be planned for; {cure}"
+                shown, cure = (
+                    str(parameter).split(":")[0],
+                    "name each parameter, or take a mapping: query or headers",
+                )
+                yield f"parameter {shown!r} takes what nobody can know beforehand; {cure}"
             if name in INJECTED and name in self._path.names:
                 yield f"the path's placeholder {name!r} is the name of an injected parameter; give it another name"
+            if name not in self._path.names and (other := self._path.in_other_style(name)):
+                yield f"the path has {other!r}, which is no placeholder; write {{{name}}}"
             if _is_marker(parameter.default):
                 marker = f"api.{getattr(parameter.default, '__name__', type(parameter.default).__name__)}"
                 yield f"parameter {name!r} has {marker} for a default; write {name}: Annotated[T, {marker}(...)]"
@@ -384,10 +392,12 @@ def check_places(parameters: Sequence[Parameter], method: str, placeholders: Col
         if place in _UNIQUE and taken.count((place, sent_name)) > 1:
             raise TypeError(f"{name}: another one is the {sent_name!r} of the {place}, too; give each its own name")
         if place in _BODIES + _FORMS and method in _METHODS_WITHOUT_BODY:
-            cure = "send it as query, or declare the endpoint with post, put or patch"
+            other = "" if place in _FORMS else ", or send it as query"
+            cure = f"declare the endpoint with post, put or patch{other}"
             raise TypeError(f"{name} is a body, which {method} requests do not have; {cure}")
         if place in _FORMS and (body := next((each for each in parameters if each.place in _BODIES), None)):
-            raise TypeError(f"{name} is part of a form, and {body.name!r} a body; a request has one or the other")
+            cure = f"mark {body.name!r} with api.Form(), too, or {parameter.name!r} with api.Body()"
+            raise TypeError(f"{name} is part of a form, and {body.name!r} a body; a request has one of them: {cure}")
 
 
 def _parameters(
@@ -415,6 +425,7 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str], option
         return Parameter(name, place, name, Serializer(annotation), is_mapping=True)
     sent_name = marker.alias or (name.replace("_", "-") if place == "headers" else name)
     if place == "file":
+        _refuse_text_in_pieces(annotation)
         return Parameter(name, place, sent_name)
     if place in _TOKENS and not is_token(sent_name):
         raise TypeError(f"{sent_name!r} cannot be sent as a name; give it one, as in api.Header('X-Request-Id')")
@@ -437,12 +448,25 @@ def _parameter(name: str, annotation: Any, placeholders: Collection[str], option
 
 def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) -> Parameter:
     is_member = marker.embed or marker.alias is not None
+    _refuse_text_in_pieces(annotation)
     given = {"exclude_unset": marker.exclude_unset, "exclude_none": marker.exclude_none}
     exclude = {each: options[each] if value is None else value for each, value in given.items()}
     serialize = Serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
     if is_member:
         return Parameter(name, "body member", marker.alias or name, serialize)
     return Parameter(name, "body", name, serialize, sent_raw=_sent_raw(annotation), check=serialize.check)
+
+
+def _refuse_text_in_pieces(annotation: Any) -> None:
+    """Refuse iterators and files of text: what is in them is sent as it is, so it is bytes."""
+    for member in members_of(annotation):
+        is_file = is_subclass(member, typing.IO, io.IOBase)
+        if is_file or is_subclass(member, Iterator, abc.AsyncIterable):
+            default = str if is_subclass(member, typing.TextIO, io.TextIOBase) else bytes
+            pieces = (*typing.get_args(member), default)[0]
+            if isinstance(pieces, type) and pieces not in (Any, object) and not issubclass(pieces, _BYTES):
+                shown = "BinaryIO" if is_file else f"{type_name(class_of(member))}[bytes]"
+                raise TypeError(f"{type_name(member)} gives no bytes; declare {shown}, or list[T] to send JSON")
 
 
 def _sent_raw(annotation: Any) -> tuple[type, ...]:
