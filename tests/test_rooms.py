@@ -13,6 +13,7 @@ import clientele
 
 SOURCE = Path(clientele.__file__).parent
 ROOMS = [
+    ["testing"],
     ["api"],
     ["client"],
     ["endpoints"],
@@ -22,7 +23,7 @@ ROOMS = [
     ["settings"],
     ["redirects", "headers", "proxies", "validation"],
     ["exceptions"],
-    ["bodies", "content", "redaction", "event_loop"],
+    ["bodies", "content", "redaction", "event_loop", "clock"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx2
 
+from .clock import CLOCK, Clock
 from .event_loop import EventLoop
 from .headers import checked_headers
 from .proxies import RefusingTransport, UnusableProxy, environment_proxies
@@ -34,6 +35,9 @@ _OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "even
 class HTTPClients:
     """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
 
+    Attributes:
+        stand_in: Other clients that are used in place of these, while it is set.
+
     Raises:
         TypeError: A client or transport is for the other side.
         ImportError, TypeError, ValueError: What `checked_settings` raises.
@@ -48,6 +52,7 @@ class HTTPClients:
         async_transport: httpx2.AsyncBaseTransport | None = None,
         client: httpx2.Client | None = None,
         async_client: httpx2.AsyncClient | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
         for name, given, kind in (
             ("http_client", client, httpx2.Client),
@@ -63,6 +68,8 @@ class HTTPClients:
             transport, async_transport = transport or both, async_transport or both
         self.headers = checked_headers(settings.get("headers"))
         self.is_closed = False
+        self.stand_in: HTTPClients | None = None
+        self._clock = clock
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
         self._transport = transport
@@ -80,10 +87,17 @@ class HTTPClients:
             self._ssl_context()
         weakref.finalize(self, _release, self._clients, self._async_transports).atexit = False
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that calls and streams wait by."""
+        return self._clock if self.stand_in is None else self.stand_in.clock
+
     def client(self) -> httpx2.Client:
         """The client for synchronous calls. Raises `RuntimeError`: the clients have been closed."""
         if self.is_closed:
             raise RuntimeError(_CLOSED)
+        if self.stand_in is not None:
+            return self.stand_in.client()
         if self._given_client is not None:
             return self._given_client
         if self._transport is None and (self._async_transport or self._given_async_client):
@@ -105,6 +119,8 @@ class HTTPClients:
         """
         if self.is_closed:
             raise RuntimeError(_CLOSED)
+        if self.stand_in is not None:
+            return self.stand_in.async_client()
         if self._given_async_client is not None:
             return self._given_async_client
         if self._async_transport is None and (self._transport or self._given_client):

@@ -165,7 +165,7 @@ def test_an_endpoint_wins_over_its_client(serve):
 
 def test_true_stands_for_the_defaults(serve, monkeypatch):
     delays: list[float] = []
-    monkeypatch.setattr("clientele.endpoints.call.time.sleep", delays.append)
+    monkeypatch.setattr("clientele.clock.time.sleep", delays.append)
     server = serve(in_turn(BUSY))
     with pytest.raises(api.HTTPStatusError, match="the last of 3 attempts"):
         api.APIClient(server.url).request("GET", "/", int, retry=True)

@@ -6,13 +6,10 @@ The synchronous and the asynchronous call take the same steps in the same order;
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-import anyio
 import httpx2
 
 from ..bodies import StreamedBody
@@ -56,7 +53,8 @@ class Call:
         plan = self.plan
         if isinstance(plan.result, StreamResult):
             body, reader = self._open() if plan.retry is None else self._retry(self._open)
-            return Stream(body, reader, self._open, Resumption(plan.reconnect, plan.name)), body.response
+            resumption = Resumption(plan.reconnect, plan.name, now=self.clients.clock.now)
+            return Stream(body, reader, self._open, resumption), body.response
         return self._complete() if plan.retry is None else self._retry(self._complete)
 
     async def aperform(self) -> tuple[Any, httpx2.Response]:
@@ -64,7 +62,8 @@ class Call:
         plan = self.plan
         if isinstance(plan.result, StreamResult):
             body, reader = await (self._aopen() if plan.retry is None else self._aretry(self._aopen))
-            return AsyncStream(body, reader, self._aopen, Resumption(plan.reconnect, plan.name)), body.response
+            resumption = Resumption(plan.reconnect, plan.name, now=self.clients.clock.now)
+            return AsyncStream(body, reader, self._aopen, resumption), body.response
         return await (self._acomplete() if plan.retry is None else self._aretry(self._acomplete))
 
     def _complete(self) -> tuple[Any, httpx2.Response]:
@@ -148,25 +147,27 @@ class Call:
 
     def _retry(self, attempt: Callable[[], R]) -> R:
         """Attempt it until it succeeds, or the last attempt has failed."""
-        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name)
+        clock = self.clients.clock
+        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name, now=clock.now)
         while True:
             try:
                 return attempt()
             except APIException as error:
                 delay = retrying.after(error, self._obstacle(self.clients.client()))
                 retrying.announce(error, delay)
-            time.sleep(min(delay, threading.TIMEOUT_MAX))
+            clock.sleep(delay)
 
     async def _aretry(self, attempt: Callable[[], Awaitable[R]]) -> R:
         """Do as `_retry` does; its asynchronous twin."""
-        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name)
+        clock = self.clients.clock
+        retrying = Retrying(cast("Retry", self.plan.retry), self.plan.name, now=clock.now)
         while True:
             try:
                 return await attempt()
             except APIException as error:
                 delay = retrying.after(error, self._obstacle(self.clients.async_client()))
                 retrying.announce(error, delay)
-            await anyio.sleep(delay)
+            await clock.sleep_until(clock.monotonic() + delay)
 
     def _obstacle(self, client: httpx2.Client | httpx2.AsyncClient) -> str | None:
         """Why the request cannot be sent again, if it cannot (RFC 9110, section 9.2.2)."""

@@ -15,13 +15,13 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, cast
 
 import anyio
 import httpx2
 
+from ..clock import Clock
 from ..event_loop import EventLoop
 from ..wire.content_coding import ContentDecoder, content_decoder
 from ..wire.response import WireResponse, response_with
@@ -41,6 +41,10 @@ class Owner(Protocol):
     """What a body belongs to, and must live as long as it is read: with it the connections would be closed."""
 
     is_closed: bool
+
+    @property
+    def clock(self) -> Clock:
+        """What its waits are measured by."""
 
 
 class _Body:
@@ -73,6 +77,11 @@ class _Body:
         if self._direct is not None:
             self._direct.timeout = timeout
 
+    def _takes_more(self, content: bytearray, chunk: bytes, deadline: float) -> bool:
+        content += chunk[: MAX_SIZE_IN_PLACE_OF_STREAM - len(content)]
+        is_full = len(content) == MAX_SIZE_IN_PLACE_OF_STREAM
+        return bool(chunk) and not is_full and self.owner.clock.monotonic() <= deadline
+
     async def _read_decoded(self) -> bytes:
         decoder = cast("ContentDecoder", self._decoder)
         while not (data := decoder.read()):
@@ -85,10 +94,10 @@ class _Body:
     async def _wait_for_end(self) -> None:
         if self._direct is None or not self._direct.is_reusable or self._process != os.getpid():
             return
-        deadline, size = time.monotonic() + MAX_WAIT_FOR_END, 0
+        deadline, size = self.owner.clock.monotonic() + MAX_WAIT_FOR_END, 0
         with contextlib.suppress(httpx2.RequestError):  # nobody asked for what comes here
             while size <= MAX_SIZE_BEFORE_END:
-                self._direct.timeout = max(0.0, deadline - time.monotonic())
+                self._direct.timeout = max(0.0, deadline - self.owner.clock.monotonic())
                 if not (data := await settled(self._direct.read())):
                     break
                 size += len(data)
@@ -212,9 +221,9 @@ class Body(_Body):
     def read_response(self, timeout: float | None) -> httpx2.Response:
         """Read what comes within the timeout, in seconds, of what is no stream; close it, and give it with that."""
         self.set_timeout(timeout)  # a stream waits for ever, its error does not
-        content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+        content, deadline = bytearray(), self.owner.clock.monotonic() + (math.inf if timeout is None else timeout)
         with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came must do
-            while _takes_more(content, self.read(), deadline):
+            while self._takes_more(content, self.read(), deadline):
                 pass
         self.close()
         return response_with(self.response, bytes(content))
@@ -258,9 +267,9 @@ class AsyncBody(_Body):
     async def read_response(self, timeout: float | None) -> httpx2.Response:
         """Do as `Body.read_response` does."""
         self.set_timeout(timeout)
-        content, deadline = bytearray(), time.monotonic() + (math.inf if timeout is None else timeout)
+        content, deadline = bytearray(), self.owner.clock.monotonic() + (math.inf if timeout is None else timeout)
         with contextlib.suppress(httpx2.RequestError):
-            while _takes_more(content, await self.read(), deadline):
+            while self._takes_more(content, await self.read(), deadline):
                 pass
         await self.aclose()
         return response_with(self.response, bytes(content))
@@ -283,8 +292,3 @@ class AsyncBody(_Body):
         if not self._is_closed:
             self._is_closed = True
             self.event_loop.call_soon(self._source.let_go)
-
-
-def _takes_more(content: bytearray, chunk: bytes, deadline: float) -> bool:
-    content += chunk[: MAX_SIZE_IN_PLACE_OF_STREAM - len(content)]
-    return bool(chunk) and len(content) < MAX_SIZE_IN_PLACE_OF_STREAM and time.monotonic() <= deadline

@@ -14,7 +14,6 @@ import contextlib
 import copy
 import functools
 import threading
-import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -55,6 +54,7 @@ class _Stream(Generic[T]):
         self._resumption = resumption
         self._reopen = reopen
         self._body, self._reader = body, reader
+        self._clock = body.owner.clock
         self._finalizer = weakref.finalize(self, body.close_soon)
         self._finalizer.atexit = False  # a daemon thread may still be reading, and would print a traceback
 
@@ -243,9 +243,8 @@ class Stream(_Stream[T], Iterator[T]):
                 return
             self._body.close()
             while delay is not None:
-                delay = min(delay, threading.TIMEOUT_MAX)
                 with self._changed:
-                    self._changed.wait_for(lambda: self._is_closed or self._is_restarting, delay)
+                    self._clock.wait(self._changed, lambda: self._is_closed or self._is_restarting, delay)
                     self._is_restarting = False
                 delay = None if self._is_closed else self._attempt()
         finally:
@@ -389,14 +388,14 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
             self._is_closed = True
         else:
             self._is_resuming = True
-            self._resumes_at = time.monotonic() + delay
+            self._resumes_at = self._clock.monotonic() + delay
             await self._body.aclose()
 
     async def _wait(self) -> None:
         """Wait before an attempt, and begin it."""
-        with anyio.move_on_after(self._resumes_at - time.monotonic()) as self._scope:
+        with anyio.CancelScope() as self._scope:
             if not (self._is_closed or self._is_restarting):
-                await anyio.sleep_forever()
+                await self._clock.sleep_until(self._resumes_at)
         self._is_restarting = False
         if not self._is_closed:
             self._opening = _Opening(functools.partial(self._reopen, self._reader))

@@ -1,0 +1,40 @@
+"""The time, and how calls and streams wait for it: delays before another attempt, deadlines.
+
+A clock is handed in, so that tests can hand in one whose waits take no time (`testing`). Timeouts of a connection are
+not here: what moves bytes keeps them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import anyio
+
+
+class Clock:
+    """The time of this machine."""
+
+    def now(self) -> float:
+        """The time of day, in seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """The time, in seconds since some moment, that nobody sets back."""
+        return time.monotonic()
+
+    def wait(self, changed: threading.Condition, is_over: Callable[[], bool], seconds: float) -> None:
+        """Wait so long, or until `is_over` says so. The caller holds `changed`, which is notified when that changes."""
+        changed.wait_for(is_over, min(seconds, threading.TIMEOUT_MAX))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+        time.sleep(min(seconds, threading.TIMEOUT_MAX))
+
+    async def sleep_until(self, moment: float) -> None:
+        """Wait until this moment of `monotonic`."""
+        await anyio.sleep(max(0.0, moment - self.monotonic()))
+
+
+CLOCK = Clock()
