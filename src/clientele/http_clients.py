@@ -13,7 +13,8 @@ import os
 import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from http.cookiejar import CookieJar
+from typing import Any, ClassVar
 
 import httpx2
 
@@ -27,6 +28,7 @@ from .wire.steps import settled
 from .wire.tls import OfferingContext
 from .wire.transport import DEFAULT_LIMITS, AsyncWireTransport, WireTransport
 
+_OF_NETWORK = (WireTransport, AsyncWireTransport, httpx2.HTTPTransport, httpx2.AsyncHTTPTransport)
 _CLOSED = "the client has been closed; a client that is to be used again must stay open"
 _OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "event_hooks")
 """The settings that an httpx2 client does not take as they are."""
@@ -37,11 +39,14 @@ class HTTPClients:
 
     Attributes:
         stand_in: Other clients that are used in place of these, while it is set.
+        refuse: What is called with each request that would use the network, and raises. Default: none.
 
     Raises:
         TypeError: A client or transport is for the other side.
         ImportError, TypeError, ValueError: What `checked_settings` raises.
     """
+
+    refuse: ClassVar[Callable[[httpx2.Request], None] | None] = None
 
     def __init__(
         self,
@@ -132,6 +137,25 @@ class HTTPClients:
             self._async_client = httpx2.AsyncClient(**settings, event_hooks=self._hooks(is_async=True))
         return self._async_client
 
+    def use_network(self, *, is_async: bool) -> bool:
+        """Whether calls of this side use the network, as far as can be told: a client that was given may."""
+        if self.stand_in is not None:
+            return False
+        given = self._async_transport if is_async else self._transport
+        return given is None or isinstance(given, _OF_NETWORK)
+
+    def replaced(self, transport: Any, clock: Clock) -> HTTPClients:
+        """Clients with the same settings, and cookies of their own, whose requests all take this transport."""
+        if self._given_client is not None or self._given_async_client is not None:
+            client = self._given_client and httpx2.Client(**_settings_of(self._given_client), transport=transport)
+            given = self._given_async_client
+            async_client = given and httpx2.AsyncClient(**_settings_of(given), transport=transport)
+            return HTTPClients({}, client=client, async_client=async_client, clock=clock)
+        names = ("mounts", "proxy", "limits", "verify", "http1", "http2")
+        settings: Any = {name: value for name, value in self._settings.items() if name not in names}
+        settings["cookies"] = _copied(self._settings["cookies"])
+        return HTTPClients(settings, transport=transport, async_transport=transport, clock=clock)
+
     def prepare_async(self) -> None:
         """Import what asynchronous calls need, so that no event loop has to wait for it."""
         from .wire import async_network  # noqa: F401
@@ -195,6 +219,19 @@ class HTTPClients:
         is_following = self._settings["follow_redirects"]
         ours = redirect_hooks(self._settings["cookies"], is_async=is_async, is_following=is_following)
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
+
+
+def _copied(cookies: CookieJar) -> CookieJar:
+    jar = CookieJar()
+    for cookie in cookies:
+        jar.set_cookie(cookie)
+    return jar
+
+
+def _settings_of(client: httpx2.Client | httpx2.AsyncClient) -> dict[str, Any]:
+    """What another client is made of that is to be like this one."""
+    names = ("base_url", "headers", "params", "auth", "timeout", "follow_redirects", "max_redirects", "event_hooks")
+    return {**{name: getattr(client, name) for name in names}, "cookies": _copied(client.cookies.jar)}
 
 
 def _one_sided(call: str, transport: str, client: str) -> str:

@@ -30,6 +30,7 @@ from .response import StreamResult
 from .signature import Plan
 
 R = TypeVar("R")
+CALL = "clientele.call"  # the extension of a request to a fake server: the call, and the URL before any redirect
 _DEFAULT_READ_TIMEOUT = 5.0  # httpx2's, in seconds
 _IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _UNDECLARED_STREAM = {
@@ -41,12 +42,18 @@ _UNDECLARED_STREAM = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: a plan, and what it sends. `base_url` comes before the path, or is `""`."""
+    """One call: a plan, and what it sends.
+
+    Attributes:
+        base_url: What comes before the path, or `""`.
+        endpoint: The endpoint; `None` for a call without a declaration.
+    """
 
     plan: Plan
     parts: RequestParts
     clients: HTTPClients
     base_url: str
+    endpoint: Any = None
 
     def perform(self) -> tuple[Any, httpx2.Response]:
         """Send the request, and give the result, or the stream, and the response; or raise an `APIException`."""
@@ -209,6 +216,12 @@ class Call:
                 content=_as_labelled(parts, headers, client) if parts.content_type else body,
                 extensions=extensions,
             )
+            if self.clients.stand_in is not None:
+                request.extensions[CALL] = self, request.url
+            if HTTPClients.refuse is not None and self.clients.use_network(
+                is_async=not isinstance(client, httpx2.Client)
+            ):
+                HTTPClients.refuse(request)
             if not request.url.host:
                 cure = "give APIClient a base_url, or write a whole URL: 'http://localhost:8000/items'"
                 raise ValueError(f"the client has no base_url for the path {printable_path(parts.path)!r}; {cure}")

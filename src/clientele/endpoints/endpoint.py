@@ -183,7 +183,7 @@ def declare(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         plan, parts, arguments = signature.bind(args, kwargs)
-        arguments["result"], response = Call(plan, parts, clients, base_url).perform()
+        arguments["result"], response = Call(plan, parts, clients, base_url, endpoint).perform()
         if takes_response:
             arguments["response"] = response
         try:
@@ -206,7 +206,7 @@ def declare(
 
     async def perform(streams: list[AsyncStream[Any]], args: Any, kwargs: Any) -> Any:
         plan, parts, arguments = signature.bind(args, kwargs)
-        arguments["result"], response = await Call(plan, parts, clients, base_url).aperform()
+        arguments["result"], response = await Call(plan, parts, clients, base_url, endpoint).aperform()
         if takes_response:
             arguments["response"] = response
         try:
@@ -224,7 +224,7 @@ def declare(
         plan, parts, arguments = signature.bind(args, kwargs)
 
         def generator() -> Generator[Any, Any, Any]:
-            arguments["result"], response = Call(plan, parts, clients, base_url).perform()
+            arguments["result"], response = Call(plan, parts, clients, base_url, endpoint).perform()
             if takes_response:
                 arguments["response"] = response
             try:
@@ -238,7 +238,7 @@ def declare(
         plan, parts, arguments = signature.bind(args, kwargs)
 
         async def generator() -> AsyncGenerator[Any, Any]:
-            arguments["result"], response = await Call(plan, parts, clients, base_url).aperform()
+            arguments["result"], response = await Call(plan, parts, clients, base_url, endpoint).aperform()
             if takes_response:
                 arguments["response"] = response
             try:
@@ -272,6 +272,7 @@ def declare(
         if sys.version_info >= (3, 12):  # what calls it must know that it gives something to be awaited
             endpoint = inspect.markcoroutinefunction(endpoint)
     functools.update_wrapper(endpoint, function)
+    endpoint.__clientele__ = endpoint, clients  # what a fake server knows it by, whatever wraps it
     endpoint.__signature__ = signature.as_called
     endpoint.__annotations__ = signature.annotations  # from Python 3.14 on the function's own may not be there yet
     return endpoint

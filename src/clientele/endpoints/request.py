@@ -94,21 +94,21 @@ class PathTemplate:
             raise ValueError(f"the path {printable_path(template)!r} is neither a path nor the URL of an API; {cure}")
         path, _, query = template.partition("?")
         try:
-            self._path, self._query = _pieces(path), _pieces(query)
+            self.pieces, self._query = _pieces(path), _pieces(query)
         except ValueError as error:
             cure = "write {name} for a parameter, {name:path} for one with slashes, {{ and }} for braces"
             raise ValueError(f"the path {printable_path(template)!r} cannot be read: {error}; {cure}") from None
         self.is_url = template[:8].lower().startswith(("http://", "https://"))
-        self.names = frozenset(name for _, name, _ in self._path + self._query if name)
+        self.names = frozenset(name for _, name, _ in self.pieces + self._query if name)
 
     def in_other_style(self, name: str) -> str | None:
         """A segment that other libraries would take for the placeholder of this name."""
-        segments = {segment for text, _, _ in self._path for segment in text.split("/")}
+        segments = {segment for text, _, _ in self.pieces for segment in text.split("/")}
         return next((each for each in (f":{name}", f"<{name}>") if each in segments), None)
 
     def expand(self, values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
         """Fill the placeholders: the path, its values percent-encoded, and the template's query."""
-        return _filled(self._path, values), parse_qsl(_filled(self._query, values, None), keep_blank_values=True)
+        return _filled(self.pieces, values), parse_qsl(_filled(self._query, values, None), keep_blank_values=True)
 
 
 _Piece: TypeAlias = tuple[str, str | None, bool]  # a text, the placeholder behind it, whether that keeps its slashes

@@ -36,7 +36,7 @@ logger = logging.getLogger("clientele")
 class EventMap:
     """How the events of each name are handled; a `TypeError` where `entries` is no such mapping, or none is a type.
 
-    `logged_names` collects the unlisted names that have been logged.
+    `logged_names` collects the unlisted names that have been logged; `types` are those of its entries that are types.
     """
 
     def __init__(self, entries: Mapping[Any, Any], logged_names: set[str] | None = None) -> None:
@@ -46,8 +46,8 @@ class EventMap:
             if not isinstance(name, str):
                 raise TypeError(f"event_map has the key {name!r}; the name of an event is a str")
         self._entries = dict(entries)
-        self._types = {name: each for name, each in entries.items() if not (each is None or _is_exception(each))}
-        if not self._types:
+        self.types = {name: each for name, each in entries.items() if not (each is None or _is_exception(each))}
+        if not self.types:
             raise TypeError("event_map has a type for no event; nothing could ever be yielded")
         self._decoders = {name: _decoder(name, each) for name, each in entries.items()}
         self._decode_others = self._decoders.pop(_EVERY_OTHER, self._skip_unlisted)
@@ -55,11 +55,11 @@ class EventMap:
 
     def check(self, data_type: Any, *, item_type: Any) -> None:
         """Raise `TypeError` unless the types in the map are those of `data_type`, the data of `item_type`'s events."""
-        for name, each in self._types.items():
+        for name, each in self.types.items():
             if not covers(data_type, each):
                 lack = f"which {type_name(item_type)} does not have; add it to the union, or correct the map"
                 raise TypeError(f"event_map makes {type_name(each)} of the event {name!r}, {lack}")
-        made = [part for each in self._types.values() for part in members_of(each)]
+        made = [part for each in self.types.values() for part in members_of(each)]
         for member in members_of(data_type):
             if member not in made and not any(covers(member, part) for part in made):
                 cure = "map a name to it, or take it out of the union"

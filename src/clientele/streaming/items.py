@@ -94,7 +94,7 @@ class ItemPlan:
         event_map = None if options["event_map"] is None else EventMap(options["event_map"], logged_names)
         self.item_type = item_type
         self._has_parser = response_parser is not None
-        self._event_map = event_map
+        self.event_map = event_map
         self._data_type, is_whole_event, self.takes_comments = _taken_apart(item_type)
         is_bytes = any(base is bytes for base in members_of(self._data_type)) and response_parser is None
         is_event = is_whole_event or self.takes_comments or event_map is not None
@@ -149,7 +149,7 @@ class ItemPlan:
         found = format_of(response.headers.get("Content-Type", ""))
         if found is not None and found not in self.formats:
             cure = "or read it as an event stream, with stream_format='sse'"
-            if self._event_map is not None:
+            if self.event_map is not None:
                 return "which has no names of events, as event_map= needs them", f"leave event_map= out, {cure}"
             return f"which has no {type_name(self.item_type)}", f"declare the type of its data alone, {cure}"
         if FORMATS["sse"] in self.formats and begins_event_stream(response.content):
@@ -169,7 +169,7 @@ class ItemPlan:
 
     def type_of(self, event: ServerSentEvent[bytes]) -> Any:
         """The type that the event should have been."""
-        return self._data_type if self._event_map is None else self._event_map.type_of(event)
+        return self._data_type if self.event_map is None else self.event_map.type_of(event)
 
 
 class ItemReader(Generic[T]):

@@ -1,0 +1,47 @@
+"""Tests of code that calls APIs and consumes streams: without a server, without waiting.
+
+from clientele import testing
+
+def test_a_quiet_stream_is_given_up():
+with testing.fake(client) as server:
+server.on(stream_events).streams(Event(text="hello"), testing.stall())
+...
+"""
+
+from __future__ import annotations
+
+from .clock import VirtualClock
+from .fake import (
+    FakeServer,
+    Request,
+    Route,
+    UnexpectedRequest,
+    connect_timeout,
+    connection_refused,
+    connection_reset,
+    fake,
+    fixture,
+    forbid_network,
+)
+from .script import Log, comment, cut, event, raw, stall, wait
+
+__all__ = [
+    "FakeServer",
+    "Log",
+    "Request",
+    "Route",
+    "UnexpectedRequest",
+    "VirtualClock",
+    "comment",
+    "connect_timeout",
+    "connection_refused",
+    "connection_reset",
+    "cut",
+    "event",
+    "fake",
+    "fixture",
+    "forbid_network",
+    "raw",
+    "stall",
+    "wait",
+]

@@ -1,0 +1,513 @@
+"""A fake server: it answers all calls of a client, over no network and in virtual time.
+
+`fake` puts other httpx2 clients under the endpoints that are declared already: with the same settings, and with
+transports that ask the server. Each route has answers, which are given one after another.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, quote
+
+import httpx2
+
+from ..api import APIClient
+from ..content import media_type
+from ..endpoints.call import CALL, Call
+from ..endpoints.request import JSON, URLENCODED, PathTemplate
+from ..endpoints.response import CompleteResult
+from ..headers import HeaderTypes, checked_headers
+from ..http_clients import HTTPClients
+from ..redaction import excerpt, printable_url, request_url
+from ..validation import is_number
+from .clock import VirtualClock
+from .script import Writer, json_of
+from .transport import FakeTransport, Reply
+
+_SAFE = "/:@!$&'()*+,;=~%-._[]"  # what stands in a URL as it is
+_BODY_LENGTH = 200  # of what messages show of a body, in characters
+
+
+class UnexpectedRequest(AssertionError):
+    """A request that no answer is left for; or answers that no request came for."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the fake server has seen it.
+
+    Attributes:
+        method: Its method.
+        url: Its URL.
+        headers: Its headers.
+        content: Its body, as it was sent.
+        endpoint: The endpoint that was called; `None` for a call without a declaration.
+        attempt: Which attempt of the same call it is, from 1: retries and reconnects count, redirects do not.
+    """
+
+    method: str
+    url: httpx2.URL
+    headers: httpx2.Headers
+    content: bytes = field(repr=False)
+    endpoint: Callable[..., Any] | None
+    attempt: int
+
+    @property
+    def body(self) -> Any:
+        """The body, parsed: JSON, the fields of a form as a dict, text; bytes as they are; `None` if it is empty."""
+        label = media_type(self.headers.get("Content-Type", ""))
+        if not self.content:
+            return None
+        if label == JSON or label.endswith("+json"):
+            return httpx2.Response(200, content=self.content).json()
+        if label == URLENCODED:
+            return _as_dict(parse_qsl(self.content.decode(), keep_blank_values=True))
+        try:
+            return self.content.decode() if not label or label.startswith("text/") else self.content
+        except UnicodeDecodeError:
+            return self.content
+
+    @property
+    def query(self) -> dict[str, str | list[str]]:
+        """The query parameters, those that come more than once as lists."""
+        return _as_dict(self.url.params.multi_items())
+
+    def __str__(self) -> str:
+        body = excerpt(self.content.decode("utf-8", "replace"))[:_BODY_LENGTH]
+        return f"{self.method} {printable_url(self.url)}" + (f" {body}" if body else "")
+
+
+@dataclass
+class _Answer:
+    """One answer of a route.
+
+    Attributes:
+        shown: What messages call it.
+        reply: Makes the reply of a request.
+        times: How often it is given; `None`: once, or for ever if it is the last.
+        given: How often it has been.
+    """
+
+    shown: str
+    reply: Callable[[Request, Call], Reply]
+    times: int | None
+    given: int = 0
+
+
+class Route:
+    """What a fake server answers to some requests: one answer after another, the last one again and again.
+
+    Attributes:
+        calls: The requests that it has answered.
+    """
+
+    def __init__(self, name: str, target: Any, matches: Callable[[httpx2.Request, Call], bool]) -> None:
+        self.calls: list[Request] = []
+        self._name = name
+        self._target = target
+        self._matches = matches
+        self._answers: list[_Answer] = []
+
+    def returns(
+        self,
+        value: Any = None,
+        *,
+        status: int = 200,
+        headers: HeaderTypes | None = None,
+        delay: float = 0.0,
+        times: int | None = None,
+    ) -> Self:
+        """Answer with this, all at once.
+
+            server.on(get_user).returns(status=503, headers={"Retry-After": "1"}, times=2).returns(User(name="Ann"))
+
+        Parameters:
+            value: What JSON is made of: a model, a dict. Text and bytes are sent as they are where the endpoint does
+                not expect JSON. An `httpx2.Response` is sent as it is. A function is given the `Request`, and returns
+                any of these. Default: nothing.
+            status: The status. Default 200.
+            headers: Headers of the response.
+            delay: How many seconds it lets wait. Default 0. They take no time.
+            times: How often it is given. Default: once; the last answer of a route for ever.
+        """
+        given = checked_headers(headers)
+
+        def reply(request: Request, call: Call) -> Reply:
+            made = _not_awaitable(value(request)) if _is_function(value) else value
+            if isinstance(made, Exception):
+                return Reply(delay, made)
+            if isinstance(made, httpx2.Response):
+                return Reply(delay, None, made.status_code, made.headers, [made.read()])
+            content, label = _content(made, call)
+            own = httpx2.Headers({"Content-Type": label} if label else {})
+            own["Content-Length"] = str(len(content))
+            own.update(given)
+            return Reply(delay, None, status, own, [content])
+
+        what = "" if value is None else excerpt(repr(value))[:_BODY_LENGTH]
+        shown = ", ".join(filter(None, [what, f"status={status}" if status != 200 else "", _shown("delay", delay)]))
+        return self._then(f"returns({shown})", reply, times)
+
+    def raises(
+        self, error: Exception | Callable[..., Exception], *, delay: float = 0.0, times: int | None = None
+    ) -> Self:
+        """Let the request fail.
+
+        Parameters:
+            error: What is raised, or what makes it: see `connection_refused`, `connection_reset`, `connect_timeout`,
+                and the exceptions of httpx2. A timeout comes after as many seconds as the request has for that.
+            delay: How many seconds pass before. Default 0.
+            times: How often. Default: once; the last answer of a route for ever.
+        """
+        made: Any = error
+        if isinstance(error, type) and issubclass(error, httpx2.RequestError):
+            made = error(error.__name__)
+        elif callable(error):
+            made = error()
+        if not isinstance(made, Exception):
+            raise TypeError(f"raises({error!r}): it is an exception")
+        return self._then(f"raises({made!r})", lambda request, call: Reply(delay, made), times)
+
+    def streams(
+        self,
+        *script: Any,
+        status: int = 200,
+        headers: HeaderTypes | None = None,
+        delay: float = 0.0,
+        times: int | None = None,
+    ) -> Self:
+        """Answer with a stream.
+
+            server.on(stream_events).streams(Event(text="a"), testing.wait(30), Event(text="b"), testing.cut("reset"))
+
+        Parameters:
+            *script: The steps: items, which are written as the endpoint reads them, `event`, `comment`, `raw`, `wait`,
+                `cut`, `stall`, a `Log`. Or one list, iterator or generator of steps. Or a function of the `Request`, or
+                of nothing, that returns one, which is called for each answer anew.
+            status: The status. Default 200.
+            headers: Headers of the response.
+            delay: How many seconds the head of the response lets wait. Default 0.
+            times: How often it is given. Default: once; the last answer of a route for ever.
+        """
+        given = checked_headers(headers)
+        steps: Any = script
+        if len(script) == 1 and (_is_function(script[0]) or isinstance(script[0], list | tuple | Iterator)):
+            steps = script[0]
+        if any(hasattr(each, "__aiter__") for each in (steps, *script)):
+            raise TypeError("a script is no asynchronous iterator; the same one serves both sides")
+
+        def reply(request: Request, call: Call) -> Reply:
+            made: Iterable[Any] = _not_awaitable(_called(steps, request)) if _is_function(steps) else steps
+            writer = Writer(call.plan.result)
+            own = httpx2.Headers({"Content-Type": writer.content_type, "Transfer-Encoding": "chunked"})
+            own.update(given)
+            last_event_id = request.headers.raw and dict(request.headers.raw).get(b"Last-Event-ID", b"").decode()
+            return Reply(delay, None, status, own, writer.actions(made, last_event_id or ""))
+
+        shown = excerpt(", ".join(map(repr, script)))[:_BODY_LENGTH]
+        is_used_up = isinstance(steps, Iterator)
+        return self._then(f"streams({shown})", reply, times or (1 if is_used_up else None))
+
+    def _then(self, shown: str, reply: Callable[[Request, Call], Reply], times: int | None) -> Self:
+        if times is not None and not is_number(times, int):
+            raise ValueError(f"times is {times!r}; it is a number above 0, or None")
+        self._answers.append(_Answer(shown, reply, times))
+        return self
+
+    def _next(self) -> _Answer | None:
+        for answer in self._answers:
+            is_last = answer is self._answers[-1]
+            if answer.given < (answer.times or (float("inf") if is_last else 1)):
+                return answer
+        return None
+
+    def _unused(self) -> list[str]:
+        return [f"{self._name}: {each.shown}" for each in self._answers if each.given < (each.times or 1)]
+
+    def _told(self) -> Iterator[str]:
+        yield self._name + ("" if self._answers else ": no answers")
+        for answer in self._answers:
+            often = "" if answer.times is None else f" of {answer.times}"
+            yield f"    {answer.shown}: given {answer.given}{often} times"
+
+
+class FakeServer:
+    """The fake server of one client; `fake` makes it, and it is entered with `with` or `async with`.
+
+    Attributes:
+        requests: The requests that came, in order.
+        clock: The virtual time: `server.clock.elapsed` is how many seconds have passed, `server.clock.advance(5)` lets
+            more pass.
+    """
+
+    def __init__(self, client: APIClient) -> None:
+        self.requests: list[Request] = []
+        self.clock = VirtualClock()
+        self._client = client
+        self._routes: list[Route] = []
+        self._unexpected: list[str] = []
+        self._attempts: list[list[Any]] = []  # calls, and how many requests they have made
+        self._lock = threading.RLock()
+        self._before: list[Any] = []  # what answered before
+
+    def on(self, target: Callable[..., Any] | str, path: str | None = None, /) -> Route:
+        """The route of an endpoint, or of a method and a path; the same one if it was asked for before.
+
+            server.on(get_user)
+            server.on("GET", "/users/{user_id}")
+
+        Parameters:
+            target: An endpoint of the client; or a method.
+            path: With a method: the path below `base_url`, in which a placeholder stands for any segment
+                (`{name:path}`: for several); or a whole URL. A query in it has to be among that of the request.
+
+        Raises:
+            TypeError: It is no endpoint of the client, or the path is missing.
+        """
+        if isinstance(target, str):
+            if not isinstance(path, str):
+                raise TypeError(f"a path belongs to a method: server.on({target!r}, '/users')")
+            name = key = f"{target.upper()} {path}"
+            matches = _path_matcher(target, path)
+        else:
+            key = _endpoint_of(target, self._client)
+            name, matches = f"{key.__qualname__.rpartition('<locals>.')[2]}()", _endpoint_matcher(key)
+        with self._lock:
+            route = next((each for each in self._routes if each._target is key or each._target == key), None)
+            if route is None:
+                route = Route(name, key, matches)
+                self._routes.append(route)
+        return route
+
+    def assert_all_used(self) -> None:
+        """Raise `UnexpectedRequest` if an answer was not given, or a request came that none was left for."""
+        unused = [each for route in self._routes for each in route._unused()]
+        if unused or self._unexpected:
+            problems = [f"not asked for: {each}" for each in unused] + [
+                f"not answered: {each}" for each in self._unexpected
+            ]
+            raise UnexpectedRequest(self._message("\n".join(problems)))
+
+    def __enter__(self) -> Self:
+        clients = self._client._clients
+        self._before.append(clients.stand_in)
+        clients.stand_in = clients.replaced(FakeTransport(self.clock, self._reply), self.clock)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client._clients.stand_in = self._before.pop()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def _reply(self, sent: httpx2.Request, content: bytes) -> Reply:
+        call, first_url = sent.extensions[CALL]
+        with self._lock:
+            request = Request(
+                sent.method, sent.url, sent.headers, content, call.endpoint, self._attempt(call, sent.url == first_url)
+            )
+            self.requests.append(request)
+            matching = [route for route in self._routes if route._matches(sent, call)]
+            for route in matching:
+                if (answer := route._next()) is not None:
+                    answer.given += 1
+                    route.calls.append(request)
+                    break
+            else:
+                self._unexpected.append(str(request))
+                used = "its answers are used up" if matching else "no route is for it"
+                raise UnexpectedRequest(self._message(f"a request came, and {used}: {request}"))
+        return answer.reply(request, call)
+
+    def _attempt(self, call: Call, is_new: bool) -> int:
+        for known in self._attempts:
+            if known[0] is call:
+                known[1] += is_new
+                return int(known[1])
+        self._attempts.append([call, 1])
+        return 1
+
+    def _message(self, problem: str) -> str:
+        routes = [line for route in self._routes for line in route._told()] or [
+            "none: server.on(endpoint).returns(...)"
+        ]
+        came = [f"{number}. {request}" for number, request in enumerate(self.requests, 1)] or ["none"]
+        return "\n".join(
+            [problem, "routes:", *(f"    {each}" for each in routes), "requests:", *(f"    {each}" for each in came)]
+        )
+
+
+def fake(client: APIClient) -> FakeServer:
+    """Answer all calls of a client without a network, while this is entered.
+
+        with testing.fake(client) as server:
+            server.on(get_user).returns(User(name="Ann"))
+            assert get_user(5).name == "Ann"
+
+    It holds for all of its endpoints and direct calls, synchronous and asynchronous ones, in all threads and event
+    loops. It can be nested, and restores what was before. A request that nothing answers raises `UnexpectedRequest`.
+
+    Parameters:
+        client: The client.
+    """
+    if not isinstance(client, APIClient):
+        raise TypeError(f"fake({client!r}): pass the APIClient that the endpoints are declared with")
+    return FakeServer(client)
+
+
+def fixture(client: APIClient, *, assert_all_used: bool = True) -> Any:
+    """A pytest fixture that gives the entered `fake(client)`. It needs no plugin.
+
+        server = testing.fixture(client)
+
+        def test_the_name_is_shown(server):
+            server.on(get_user).returns(User(name="Ann"))
+
+    Parameters:
+        client: The client.
+        assert_all_used: Whether a test fails whose answers were not all asked for. Default `True`.
+    """
+    import pytest  # of whoever calls this
+
+    def server() -> Iterator[FakeServer]:
+        with fake(client) as entered:
+            yield entered
+        if assert_all_used:
+            entered.assert_all_used()
+
+    return pytest.fixture(server)
+
+
+class forbid_network:  # noqa: N801
+    """Refuse all requests of all clients that would use the network, with `UnexpectedRequest`, from here on.
+
+        testing.forbid_network()  # in conftest.py: for all tests
+
+    What is entered with `with` is over when that is left. Clients that are faked, or were given a transport that is no
+    network's, serve on.
+    """
+
+    def __init__(self) -> None:
+        self._before = HTTPClients.refuse
+        HTTPClients.refuse = staticmethod(_refuse)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        HTTPClients.refuse = self._before
+
+
+def _refuse(request: httpx2.Request) -> None:
+    cure = "answer it with testing.fake(client), or give the client a transport"
+    raise UnexpectedRequest(f"{request.method} {request_url(request)}: the network is forbidden here; {cure}")
+
+
+def connection_refused() -> httpx2.ConnectError:
+    """No server listens there."""
+    return httpx2.ConnectError("connection refused")
+
+
+def connection_reset() -> httpx2.ReadError:
+    """The connection breaks before the response has come."""
+    return httpx2.ReadError("the connection was reset")
+
+
+def connect_timeout() -> httpx2.ConnectTimeout:
+    """The server does not answer; the connect timeout passes, in virtual time."""
+    return httpx2.ConnectTimeout("connecting took too long")
+
+
+def _endpoint_of(function: Any, client: APIClient) -> Any:
+    endpoint, clients = getattr(function, "__clientele__", (None, None))
+    if endpoint is None:
+        raise TypeError(f"{function!r} is no endpoint; pass one, or a method and a path: server.on('GET', '/users')")
+    if clients is not client._clients:
+        raise TypeError(f"{function!r} is an endpoint of another client than the one that is faked")
+    return endpoint
+
+
+def _endpoint_matcher(endpoint: Any) -> Callable[[httpx2.Request, Call], bool]:
+    def matches(request: httpx2.Request, call: Call) -> bool:
+        return call.endpoint is endpoint and request.url == request.extensions[CALL][1]
+
+    return matches
+
+
+def _path_matcher(method: str, path: str) -> Callable[[httpx2.Request, Call], bool]:
+    template = PathTemplate(path.lstrip("/"))
+    query = set(httpx2.QueryParams(path.partition("?")[2]).multi_items())
+    segments = {None: "", False: "[^/]+", True: ".+"}
+    pattern = "".join(
+        re.escape(quote(text, safe=_SAFE)) + segments[None if name is None else keeps_slashes]
+        for text, name, keeps_slashes in template.pieces
+    )
+
+    def matches(request: httpx2.Request, call: Call) -> bool:
+        url = str(request.url.copy_with(query=None, fragment=None))
+        if not template.is_url:
+            base = call.base_url or str(request.url.copy_with(raw_path=b"/", fragment=None))
+            if not url.startswith(base):
+                return False
+            url = url.removeprefix(base).lstrip("/")
+        is_same = request.method == method.upper() and re.fullmatch(pattern, url) is not None
+        return is_same and query <= set(request.url.params.multi_items())
+
+    return matches
+
+
+def _content(value: Any, call: Call) -> tuple[bytes, str]:
+    """What is sent of a value, and its content type."""
+    if value is None:
+        return b"", ""
+    if isinstance(value, bytes | bytearray):
+        return bytes(value), "application/octet-stream"
+    result = call.plan.result
+    if isinstance(value, str) and not (isinstance(result, CompleteResult) and result.expects_json):
+        return value.encode(), "text/plain; charset=utf-8"
+    return json_of(value), JSON
+
+
+def _is_function(value: Any) -> bool:
+    return inspect.isroutine(value) or isinstance(value, functools.partial)
+
+
+def _called(function: Callable[..., Any], request: Request) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return function(request)
+    return function()
+
+
+def _not_awaitable(value: Any) -> Any:
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("the function of an answer is a plain one, which serves both sides; it returned a coroutine")
+    return value
+
+
+def _as_dict(pairs: Sequence[tuple[str, str]]) -> dict[str, str | list[str]]:
+    found: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        before = found.get(name)
+        found[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+    return found
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name}={value:g}" if value else ""
