@@ -144,17 +144,19 @@ class HTTPClients:
         given = self._async_transport if is_async else self._transport
         return given is None or isinstance(given, _OF_NETWORK)
 
-    def replaced(self, transport: Any, clock: Clock) -> HTTPClients:
-        """Clients with the same settings, and cookies of their own, whose requests all take this transport."""
+    def replaced(
+        self, transport: httpx2.BaseTransport, async_transport: httpx2.AsyncBaseTransport, clock: Clock
+    ) -> HTTPClients:
+        """Clients with the same settings, and cookies of their own, whose requests all take these transports."""
         if self._given_client is not None or self._given_async_client is not None:
             client = self._given_client and httpx2.Client(**_settings_of(self._given_client), transport=transport)
             given = self._given_async_client
-            async_client = given and httpx2.AsyncClient(**_settings_of(given), transport=transport)
+            async_client = given and httpx2.AsyncClient(**_settings_of(given), transport=async_transport)
             return HTTPClients({}, client=client, async_client=async_client, clock=clock)
         names = ("mounts", "proxy", "limits", "verify", "http1", "http2")
         settings: Any = {name: value for name, value in self._settings.items() if name not in names}
         settings["cookies"] = _copied(self._settings["cookies"])
-        return HTTPClients(settings, transport=transport, async_transport=transport, clock=clock)
+        return HTTPClients(settings, transport=transport, async_transport=async_transport, clock=clock)
 
     def prepare_async(self) -> None:
         """Import what asynchronous calls need, so that no event loop has to wait for it."""

@@ -10,6 +10,7 @@ server.on(stream_events).streams(Event(text="hello"), testing.stall())
 
 from __future__ import annotations
 
+from .asgi import ASGITransport, SyncASGITransport, in_process
 from .clock import VirtualClock
 from .fake import (
     FakeServer,
@@ -26,10 +27,12 @@ from .fake import (
 from .script import Log, comment, cut, event, raw, stall, wait
 
 __all__ = [
+    "ASGITransport",
     "FakeServer",
     "Log",
     "Request",
     "Route",
+    "SyncASGITransport",
     "UnexpectedRequest",
     "VirtualClock",
     "comment",
@@ -41,6 +44,7 @@ __all__ = [
     "fake",
     "fixture",
     "forbid_network",
+    "in_process",
     "raw",
     "stall",
     "wait",

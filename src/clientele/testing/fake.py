@@ -298,7 +298,8 @@ class FakeServer:
     def __enter__(self) -> Self:
         clients = self._client._clients
         self._before.append(clients.stand_in)
-        clients.stand_in = clients.replaced(FakeTransport(self.clock, self._reply), self.clock)
+        transport = FakeTransport(self.clock, self._reply)
+        clients.stand_in = clients.replaced(transport, transport, self.clock)
         return self
 
     def __exit__(
