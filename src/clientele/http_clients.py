@@ -58,6 +58,7 @@ class HTTPClients:
         client: httpx2.Client | None = None,
         async_client: httpx2.AsyncClient | None = None,
         clock: Clock = CLOCK,
+        wrap: Callable[..., Any] | None = None,
     ) -> None:
         for name, given, kind in (
             ("http_client", client, httpx2.Client),
@@ -75,6 +76,7 @@ class HTTPClients:
         self.is_closed = False
         self.stand_in: HTTPClients | None = None
         self._clock = clock
+        self._wrap = wrap
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
         self._transport = transport
@@ -158,6 +160,25 @@ class HTTPClients:
         settings["cookies"] = _copied(self._settings["cookies"])
         return HTTPClients(settings, transport=transport, async_transport=async_transport, clock=clock)
 
+    def wrapped(self, wrap: Callable[..., Any]) -> HTTPClients:
+        """Clients like these, each of whose transports is wrapped: in `wrap(transport, is_owned=…)`.
+
+        Parameters:
+            wrap: `is_owned` says that the transport is to be closed with the wrapper.
+        """
+        settings: Any = {**self._settings, "cookies": _copied(self._settings["cookies"])}
+        transport, async_transport = self._transport, self._async_transport
+        if self._given_client is not None or self._given_async_client is not None:
+            made: Any = [
+                each
+                and kind(
+                    **_settings_of(each) | {"event_hooks": {}}, transport=wrap(SendingTransport(each), is_owned=False)
+                )
+                for each, kind in ((self._given_client, httpx2.Client), (self._given_async_client, httpx2.AsyncClient))
+            ]
+            return HTTPClients({}, client=made[0], async_client=made[1], clock=self._clock)
+        return HTTPClients(settings, transport=transport, async_transport=async_transport, clock=self._clock, wrap=wrap)
+
     def prepare_async(self) -> None:
         """Import what asynchronous calls need, so that no event loop has to wait for it."""
         from .wire import async_network  # noqa: F401
@@ -189,14 +210,20 @@ class HTTPClients:
             proxies = environment_proxies()
         mounts = {pattern: None if proxy is None else make(proxy) for pattern, proxy in proxies.items()}
         mounts |= settings.get("mounts") or {}
+        transport = given or make(None)
+        if self._wrap is not None:
+            mounts = {
+                pattern: each and self._wrap(each, is_owned=pattern in proxies) for pattern, each in mounts.items()
+            }
+            transport = self._wrap(transport, is_owned=given is None)
         kind = httpx2.AsyncBaseTransport if is_async else httpx2.BaseTransport
-        for pattern, transport in mounts.items():
-            if not isinstance(transport, kind | None):
+        for pattern, mounted in mounts.items():
+            if not isinstance(mounted, kind | None):
                 problem = f"mounts[{pattern!r}] is no httpx2.{kind.__name__}, which this call needs"
                 mounts[pattern] = RefusingTransport(TypeError(problem))
         return {
             **{name: value for name, value in settings.items() if name not in _OF_TRANSPORTS},
-            "transport": given or make(None),
+            "transport": transport,
             "mounts": mounts,
         }
 
@@ -221,6 +248,28 @@ class HTTPClients:
         is_following = self._settings["follow_redirects"]
         ours = redirect_hooks(self._settings["cookies"], is_async=is_async, is_following=is_following)
         return {**hooks, **{event: [*ours[event], *hooks.get(event, ())] for event in ours}}
+
+
+class SendingTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Sends requests with a ready client: its hooks and transports, not its redirects and authentication."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send it."""
+        return _unbound(self._client.send(request, stream=True, auth=None, follow_redirects=False))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send it."""
+        return _unbound(await self._client.send(request, stream=True, auth=None, follow_redirects=False))
+
+
+def _unbound(response: httpx2.Response) -> httpx2.Response:
+    """A response as a transport gives it."""
+    return httpx2.Response(
+        response.status_code, headers=response.headers, stream=response.stream, extensions=response.extensions
+    )
 
 
 def _copied(cookies: CookieJar) -> CookieJar:

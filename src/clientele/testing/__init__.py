@@ -24,6 +24,8 @@ from .fake import (
     fixture,
     forbid_network,
 )
+from .recording import record
+from .replaying import everywhere, replay
 from .script import Log, comment, cut, event, raw, stall, wait
 
 __all__ = [
@@ -41,11 +43,14 @@ __all__ = [
     "connection_reset",
     "cut",
     "event",
+    "everywhere",
     "fake",
     "fixture",
     "forbid_network",
     "in_process",
     "raw",
+    "record",
+    "replay",
     "stall",
     "wait",
 ]

@@ -27,7 +27,7 @@ Action: TypeAlias = "bytes | Wait | Exception"
 
 _STARS = b"**********"  # what Pydantic writes for a secret
 _LINE_END = re.compile("\r\n|\r|\n")
-_CUTS: dict[CutName, Exception] = {
+CUTS: dict[CutName, Exception] = {
     "reset": httpx2.ReadError("the connection was reset"),
     **dict.fromkeys(
         ("close", "within_event", "within_character"),
@@ -180,7 +180,7 @@ class Writer:
                     yield whole[: max(1, len(whole) // 2)]
                 elif step.how == "within_character":
                     yield self.write(Event("\N{SNOWMAN}")).partition("\N{SNOWMAN}".encode())[0] + b"\xe2\x98"
-                yield _CUTS[step.how]
+                yield CUTS[step.how]
                 return
             elif written := self.write(step):
                 yield written
