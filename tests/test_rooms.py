@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +54,13 @@ def test_a_file_imports_from_its_own_room_and_those_below(path):
     above = {room for room in imported_rooms(path) if room != own and FLOOR[room] <= FLOOR[own]}
 
     assert above == set()
+
+
+def test_the_kit_for_tests_is_imported_by_whoever_asks_for_it_and_imports_no_more():
+    script = "import sys, {0}; print([each for each in {1!r} if each in sys.modules])"
+    for module, others in (("clientele.api", ["clientele.testing"]), ("clientele.testing", ["pytest", "polyfactory"])):
+        done = subprocess.run([sys.executable, "-c", script.format(module, others)], capture_output=True, text=True)
+        assert done.stdout == "[]\n"
 
 
 def test_the_version_is_that_of_the_distribution():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .asgi import ASGITransport, SyncASGITransport, in_process
 from .clock import VirtualClock
+from .factory import make
 from .fake import (
     FakeServer,
     Request,
@@ -48,6 +49,7 @@ __all__ = [
     "fixture",
     "forbid_network",
     "in_process",
+    "make",
     "raw",
     "record",
     "replay",

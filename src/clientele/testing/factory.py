@@ -1,0 +1,43 @@
+"""Instances of models for tests: what a test names, and plausible values for the rest. polyfactory makes them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import pydantic
+
+from ..validation import is_subclass
+
+M = TypeVar("M", bound=pydantic.BaseModel)
+_SEED = 1
+
+
+def make(model: type[M], /, **values: Any) -> M:
+    """An instance of a Pydantic model. It is the same each time, so that a test does not depend on chance.
+
+        user = testing.make(User, name="Ann")
+
+    Parameters:
+        model: The model.
+        **values: Values of its fields, by their names in Python. Default: plausible ones, made for their types.
+
+    Raises:
+        ImportError: The extra `clientele[testing]` is not installed.
+        TypeError: It is no model, or has no such field.
+        pydantic.ValidationError: A value does not fit.
+    """
+    if not is_subclass(model, pydantic.BaseModel):
+        raise TypeError(f"make({model!r}): pass a Pydantic model")
+    if unknown := values.keys() - model.model_fields.keys():
+        raise TypeError(f"{model.__name__} has no field {sorted(unknown)}; it has {[*model.model_fields]}")
+    try:
+        from polyfactory.factories.pydantic_factory import ModelFactory
+    except ImportError as error:
+        problem = (
+            "testing.make needs the extra clientele[testing], the package polyfactory: run pip install polyfactory"
+        )
+        raise ImportError(problem) from error
+    factory: Any = ModelFactory.create_factory(model, __random_seed__=_SEED)
+    made = factory.build()
+    given = {name: getattr(made, name) for name in model.model_fields} | values
+    return model.model_validate(given, by_name=True, by_alias=False)
