@@ -38,7 +38,8 @@ class HTTPClients:
     """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
 
     Attributes:
-        stand_in: Other clients that are used in place of these, while it is set.
+        stand_in: Other clients that are used in place of these; `replace_by` sets it.
+        clock: The clock that calls and streams wait by.
         refuse: What is called with each request that would use the network, and raises. Default: none.
 
     Raises:
@@ -75,7 +76,7 @@ class HTTPClients:
         self.headers = checked_headers(settings.get("headers"))
         self.is_closed = False
         self.stand_in: HTTPClients | None = None
-        self._clock = clock
+        self.clock = self._clock = clock
         self._wrap = wrap
         self._settings: dict[str, Any] = {"follow_redirects": True, **settings}
         self._settings["cookies"] = httpx2.Cookies(settings.get("cookies")).jar
@@ -94,10 +95,10 @@ class HTTPClients:
             self._ssl_context()
         weakref.finalize(self, _release, self._clients, self._async_transports).atexit = False
 
-    @property
-    def clock(self) -> Clock:
-        """The clock that calls and streams wait by."""
-        return self._clock if self.stand_in is None else self.stand_in.clock
+    def replace_by(self, stand_in: HTTPClients | None) -> None:
+        """Use these clients, and their clock, in place of its own; or its own again."""
+        self.stand_in = stand_in
+        self.clock = self._clock if stand_in is None else stand_in.clock
 
     def client(self) -> httpx2.Client:
         """The client for synchronous calls. Raises `RuntimeError`: the clients have been closed."""

@@ -41,10 +41,7 @@ class Owner(Protocol):
     """What a body belongs to, and must live as long as it is read: with it the connections would be closed."""
 
     is_closed: bool
-
-    @property
-    def clock(self) -> Clock:
-        """What its waits are measured by."""
+    clock: Clock  # what its waits are measured by
 
 
 class _Body:

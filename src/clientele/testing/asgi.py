@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import httpx2
@@ -27,7 +27,9 @@ import httpx2
 from ..api import APIClient
 from ..clock import CLOCK
 from ..event_loop import EventLoop, PerLoop
+from ..http_clients import HTTPClients
 from ..wire.response import WireResponse
+from .stand_in import StandIn
 
 Message: TypeAlias = MutableMapping[str, Any]
 ASGIApp: TypeAlias = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -419,7 +421,7 @@ class SyncASGITransport(httpx2.BaseTransport):
             loop.stop()
 
 
-class in_process:  # noqa: N801
+class in_process(StandIn):  # noqa: N801
     """Let an ASGI application answer all calls of a client, while this is entered with `with` or `async with`.
 
         with testing.in_process(client, app):
@@ -435,24 +437,19 @@ class in_process:  # noqa: N801
     """
 
     def __init__(self, client: APIClient, app: ASGIApp) -> None:
-        self._clients = client._clients
-        self._before = self._clients.stand_in
+        super().__init__(client)
         self._transport, self._async_transport = SyncASGITransport(app), ASGITransport(app)
 
-    def __enter__(self) -> Self:
-        self._clients.stand_in = self._clients.replaced(self._transport, self._async_transport, CLOCK)
-        return self
+    def _made(self, clients: HTTPClients) -> HTTPClients:
+        return clients.replaced(self._transport, self._async_transport, CLOCK)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._clients.stand_in = self._before
+        super().__exit__(kind, error, traceback)
         self._transport.close()
         for failure in (*self._transport.errors, *self._async_transport.errors) if error is None else ():
             raise failure
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

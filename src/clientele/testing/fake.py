@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote
 
@@ -29,6 +28,7 @@ from ..redaction import excerpt, printable_url, request_url
 from ..validation import is_number
 from .clock import VirtualClock
 from .script import Writer, json_of
+from .stand_in import StandIn
 from .transport import FakeTransport, Reply
 
 _SAFE = "/:@!$&'()*+,;=~%-._[]"  # what stands in a URL as it is
@@ -238,7 +238,7 @@ class Route:
             yield f"    {answer.shown}: given {answer.given}{often} times"
 
 
-class FakeServer:
+class FakeServer(StandIn):
     """The fake server of one client; `fake` makes it, and it is entered with `with` or `async with`.
 
     Attributes:
@@ -248,14 +248,13 @@ class FakeServer:
     """
 
     def __init__(self, client: APIClient) -> None:
+        super().__init__(client)
         self.requests: list[Request] = []
         self.clock = VirtualClock()
-        self._client = client
         self._routes: list[Route] = []
         self._unexpected: list[str] = []
         self._attempts: list[list[Any]] = []  # calls, and how many requests they have made
         self._lock = threading.RLock()
-        self._before: list[Any] = []  # what answered before
 
     def on(self, target: Callable[..., Any] | str, path: str | None = None, /) -> Route:
         """The route of an endpoint, or of a method and a path; the same one if it was asked for before.
@@ -277,7 +276,7 @@ class FakeServer:
             name = key = f"{target.upper()} {path}"
             matches = _path_matcher(target, path)
         else:
-            key = _endpoint_of(target, self._client)
+            key = _endpoint_of(target, self._clients)
             name, matches = f"{key.__qualname__.rpartition('<locals>.')[2]}()", _endpoint_matcher(key)
         with self._lock:
             route = next((each for each in self._routes if each._target is key or each._target == key), None)
@@ -295,25 +294,9 @@ class FakeServer:
             ]
             raise UnexpectedRequest(self._message("\n".join(problems)))
 
-    def __enter__(self) -> Self:
-        clients = self._client._clients
-        self._before.append(clients.stand_in)
+    def _made(self, clients: HTTPClients) -> HTTPClients:
         transport = FakeTransport(self.clock, self._reply)
-        clients.stand_in = clients.replaced(transport, transport, self.clock)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._client._clients.stand_in = self._before.pop()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+        return clients.replaced(transport, transport, self.clock)
 
     def _reply(self, sent: httpx2.Request, content: bytes) -> Reply:
         call, first_url = sent.extensions[CALL]
@@ -365,8 +348,6 @@ def fake(client: APIClient) -> FakeServer:
     Parameters:
         client: The client.
     """
-    if not isinstance(client, APIClient):
-        raise TypeError(f"fake({client!r}): pass the APIClient that the endpoints are declared with")
     return FakeServer(client)
 
 
@@ -433,11 +414,11 @@ def connect_timeout() -> httpx2.ConnectTimeout:
     return httpx2.ConnectTimeout("connecting took too long")
 
 
-def _endpoint_of(function: Any, client: APIClient) -> Any:
-    endpoint, clients = getattr(function, "__clientele__", (None, None))
+def _endpoint_of(function: Any, clients: HTTPClients) -> Any:
+    endpoint, own_clients = getattr(function, "__clientele__", (None, None))
     if endpoint is None:
         raise TypeError(f"{function!r} is no endpoint; pass one, or a method and a path: server.on('GET', '/users')")
-    if clients is not client._clients:
+    if own_clients is not clients:
         raise TypeError(f"{function!r} is an endpoint of another client than the one that is faked")
     return endpoint
 

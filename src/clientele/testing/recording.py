@@ -27,16 +27,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
 from ..api import APIClient
 from ..content import media_type
+from ..http_clients import HTTPClients
 from ..redaction import is_secret, request_url
 from ..wire.content_coding import ContentDecoder, content_decoder
 from ..wire.response import WireResponse
 from .secrets import REDACTED, JSONRedactor, redacted_body
+from .stand_in import StandIn
 
 HEADER = {"clientele": "recording", "version": 1}
 Redact = Callable[[str], str]
@@ -64,7 +66,7 @@ class Exchange:
     at: list[float] = field(default_factory=list)
 
 
-class record:  # noqa: N801
+class record(StandIn):  # noqa: N801
     """Record what a client and its servers say, while this is entered with `with` or `async with`.
 
         with testing.record(client, "talk.jsonl"):
@@ -79,37 +81,30 @@ class record:  # noqa: N801
     """
 
     def __init__(self, client: APIClient, path: str | os.PathLike[str], *, redact: Redact | None = None) -> None:
-        self._clients = client._clients
+        super().__init__(client)
         self._path = Path(path)
         self.redact: Redact = redact or str
         self._lock = threading.Lock()
         self._count = 0
 
-    def __enter__(self) -> Self:
+    def _made(self, clients: HTTPClients) -> HTTPClients:
         self._file = self._path.open("w", encoding="utf-8")
         self.write(HEADER)
-        self._before = self._clients.stand_in
-        self._clients.stand_in = (self._before or self._clients).wrapped(functools.partial(_Recording, recording=self))
-        return self
+        self._recording = clients.wrapped(functools.partial(_Recording, recording=self))
+        return self._recording
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        recording, self._clients.stand_in = self._clients.stand_in, self._before
-        if recording is not None:
-            recording.close()
+        super().__exit__(kind, error, traceback)
+        self._recording.close()
         with self._lock:
             self._file.close()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        recording = self._clients.stand_in
-        if recording is not None:
-            await recording.aclose()
+        await self._recording.aclose()
         self.__exit__(kind, error, traceback)
 
     def number(self) -> int:

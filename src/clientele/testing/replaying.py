@@ -12,17 +12,18 @@ import random
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import httpx2
 
 from ..api import APIClient
 from ..clock import Clock
+from ..http_clients import HTTPClients
 from .clock import VirtualClock
 from .fake import UnexpectedRequest
 from .recording import HEADER, Exchange, Redact, content_of, recorded_request
 from .script import CUTS, Action, Wait
+from .stand_in import StandIn
 from .transport import FakeTransport, Reply
 
 MatchName: TypeAlias = Literal["method", "url", "headers", "body"]
@@ -60,7 +61,7 @@ class _PacedClock(VirtualClock):
         await self._real.sleep_until(self._began + moment / self._speed)
 
 
-class replay:  # noqa: N801
+class replay(StandIn):  # noqa: N801
     """Answer the calls of a client with a recording, while this is entered with `with` or `async with`.
 
         with testing.replay(client, "talk.jsonl"):
@@ -95,7 +96,7 @@ class replay:  # noqa: N801
         if not speed >= 0:
             raise ValueError(f"speed is {speed!r}; it is 0, or how many times as fast as it was recorded")
         self.clock = _PacedClock(speed) if speed else VirtualClock()
-        self._clients = client._clients
+        super().__init__(client)
         self._path = Path(path)
         self._exchanges = read_recording(self._path)
         self._played: list[Exchange] = []
@@ -105,24 +106,9 @@ class replay:  # noqa: N801
         self._waits = speed > 0
         self._left = cut_after
 
-    def __enter__(self) -> Self:
+    def _made(self, clients: HTTPClients) -> HTTPClients:
         transport = FakeTransport(self.clock, self._reply)
-        self._before = self._clients.stand_in
-        self._clients.stand_in = self._clients.replaced(transport, transport, self.clock)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._clients.stand_in = self._before
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+        return clients.replaced(transport, transport, self.clock)
 
     def assert_all_played(self) -> None:
         """Raise `UnexpectedRequest` if an exchange was not asked for."""
