@@ -13,6 +13,7 @@ import inspect
 import io
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
@@ -121,3 +122,19 @@ def test_the_demo_runs_every_example_says_nothing_on_stderr_and_ends_by_itself()
     assert all(re.search(r"\d s  \S", printed) for printed in shown.values())
     assert "s  by 13\n" in stdout
     assert stderr == ""
+
+
+def test_the_tests_of_the_document_about_testing_pass(tmp_path):
+    document = (ROOT / "docs/testing.md").read_text()
+    first, declarations, *others = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "my_app.py").write_text(declarations)
+    imports = "from my_app import Event, User, client, follow_events, get_user, stream_events\n"
+    (tmp_path / "test_document.py").write_text("\n".join([first, imports, *others]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert re.search(r"^9 passed", done.stdout, re.MULTILINE), done.stdout

@@ -175,6 +175,8 @@ class replay(StandIn):  # noqa: N801
                 if self._left is not None:
                     self._left -= len(part)
                 yield part
+        if exchange in self._cut:  # it has come whole now
+            self._cut.remove(exchange)
         if exchange.end not in ("complete", "left"):
             yield _exception(exchange.end)
 
