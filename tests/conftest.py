@@ -9,10 +9,19 @@ import pytest
 from tests.servers import WAIT, Handler, RawServer, raw_server
 from tests.sides import Side
 
+from clientele import api, testing
+
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
 def side(request: pytest.FixtureRequest) -> Side:
     return Side(request.param)
+
+
+@pytest.fixture
+def fake() -> Iterator[testing.FakeServer]:
+    """A fake server, and its client."""
+    with testing.fake(api.APIClient("http://test")) as server:
+        yield server
 
 
 @pytest.fixture

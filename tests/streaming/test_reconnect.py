@@ -126,25 +126,6 @@ def test_the_same_request_is_sent_again(serve):
     assert [each for each in second.headers if each[0] != "Last-Event-ID"] == first.headers
 
 
-def test_true_stands_for_the_defaults(serve):
-    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 0\ndata: 1\n\n") + END))
-
-    @api.APIClient(server.url).get("/", streaming_response=True, reconnect=True)
-    def stream(*, result: Iterator[int]) -> Iterator[int]:
-        return result
-
-    assert list(stream()) == [1]
-    assert len(server.requests) == 2
-
-
-def test_without_it_the_end_of_the_body_is_the_end(side, serve):
-    server = serve(in_turn(numbered(1) + END, numbered(2) + END))
-    reading = side.read(api.APIClient(server.url), int)
-    assert reading.items == [1]
-    assert reading.stream.reconnects == 0
-    assert len(server.requests) == 1
-
-
 @pytest.mark.parametrize("leave", [close, reset, break_chunk])
 def test_without_it_a_stream_cut_short_says_how_far_it_came(side, serve, leave):
     reading = side.read(api.APIClient(serve(then(numbered(1, 2), leave)).url), int)
@@ -179,71 +160,6 @@ def test_without_it_a_body_shorter_than_its_content_length_is_cut_short(side, se
     assert reading.error.last_event_id == "7"
 
 
-def test_until_ends_the_stream_for_good(side, serve):
-    server = serve(in_turn(numbered(1) + END, EVENT_STREAM + chunk(b"data: 2\n\ndata: [DONE]\n\n") + END))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, until="[DONE]")
-    assert (reading.items, reading.error) == ([1, 2], None)
-    assert len(server.requests) == 2
-
-
-def test_204_ends_the_stream_though_until_was_not_seen(side, serve):
-    server = serve(in_turn(numbered(1) + END))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE, until="[DONE]")
-    assert (reading.items, reading.error) == ([1], None)
-    assert len(server.requests) == 2
-
-
-def test_a_single_document_is_no_stream_to_take_up_again(side, serve):
-    server = serve(in_turn(answer(b"5")))
-    client = api.APIClient(server.url, headers={"Accept": "application/json, text/event-stream"})
-    assert side.read(client, int, reconnect=AT_ONCE).items == [5]
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("status", ["408 Request Timeout", "429 Too Many Requests", "500 Oh", "503 Busy"])
-def test_a_server_that_is_not_available_is_tried_again(side, serve, status):
-    busy = answer(b"busy", status=status)
-    server = serve(in_turn(numbered(1) + END, busy, busy, numbered(2) + END))
-    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2]
-    assert ids_sent(server) == [None, "1", "1", "1", "2"]
-
-
-def test_a_server_that_refuses_is_not(side, serve):
-    server = serve(in_turn(numbered(1) + END, answer(b"gone", status="410 Gone")))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
-    assert reading.items == [1]
-    assert isinstance(reading.error, api.HTTPStatusError)
-    assert reading.error.response.text == "gone"
-    (note,) = reading.error.__notes__
-    assert note == "This came of taking a stream up again; items: 1 received, the last event id '1'."
-    assert len(server.requests) == 2
-
-
-def test_another_content_type_is_not(side, serve):
-    server = serve(in_turn(numbered(1) + END, answer(b"<html>", content_type="text/html")))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
-    assert reading.items == [1]
-    assert isinstance(reading.error, api.UnexpectedContentType)
-    assert (reading.error.items_received, reading.error.last_event_id) == (1, "1")
-    assert len(server.requests) == 2
-
-
-def test_after_so_many_failures_in_a_row_the_stream_says_so(side, serve):
-    policy = api.Reconnect(initial_delay=0, max_delay=0, max_attempts=3)
-    busy = answer(b"", status="503 Service Unavailable")
-    server = serve(in_turn(numbered(1, 2) + END, busy, then(EVENT_STREAM, close), then(b"", close), numbered(3)))
-    reading = side.read(api.APIClient(server.url), int, reconnect=policy)
-    assert reading.items == [1, 2]
-    assert isinstance(reading.error, api.StreamInterrupted)
-    assert (reading.error.attempts, reading.error.items_received, reading.error.last_event_id) == (3, 2, "2")
-    assert isinstance(reading.error.__cause__, api.TransportError)
-    assert "after 2 items: 3 attempts in a row to take it up again brought no event, the last: the server" in str(
-        reading.error
-    )
-    assert str(reading.error).count(server.url) == 1
-    assert len(server.requests) == 4
-
-
 def test_a_server_that_is_gone_is_tried_as_often(side, serve):
     gone = f"http://127.0.0.1:{unused_port()}/"
     policy = api.Reconnect(initial_delay=0, max_delay=0, max_attempts=2)
@@ -260,45 +176,6 @@ def test_a_server_that_is_gone_is_tried_as_often(side, serve):
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
-
-
-@pytest.mark.parametrize("first", [b"", answer(b"", status="503 Busy")])
-def test_the_first_connection_is_not_tried_again(side, serve, first):
-    server = serve(in_turn(then(first, close), numbered(1)))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
-    assert isinstance(reading.error, api.TransportError | api.HTTPStatusError)
-    assert reading.stream is None
-    assert len(server.requests) == 1
-
-
-def test_a_body_that_can_be_sent_once_only_is_refused_at_the_call(serve):
-    server = serve(in_turn())
-    client = api.APIClient(server.url)
-
-    @client.post("/", streaming_response=True, reconnect=True)
-    def stream(data: Iterator[bytes], *, result: Iterator[int]) -> Iterator[int]:
-        return result
-
-    with pytest.raises(TypeError, match=r"stream\(\): the body is of type list_iterator and can be sent once only"):
-        stream(iter([b"a"]))
-    with pytest.raises(TypeError, match="pass bytes, or a file that can be rewound"):
-        client.stream("POST", "/", int, data=iter([b"a"]), reconnect=True)
-    assert server.requests == []
-
-
-def test_auth_is_worked_out_anew_each_time(serve):
-    class Fresh(httpx2.Auth):
-        number = 0
-
-        def auth_flow(self, request):
-            self.number += 1
-            request.headers["Authorization"] = f"Bearer {self.number}"
-            yield request
-
-    server = serve(in_turn(numbered(1) + END))
-    with api.APIClient(server.url, auth=Fresh()).stream("GET", "/", int, reconnect=AT_ONCE) as stream:
-        assert list(stream) == [1]
-    assert [request.header("Authorization") for request in server.requests] == ["Bearer 1", "Bearer 2"]
 
 
 def test_redirects_are_followed_anew_and_take_no_credentials_to_another_origin(side, serve):
@@ -330,56 +207,6 @@ def test_the_body_of_a_redirect_is_not_waited_for(side, serve):
     server.wait_until_closed()
 
 
-def test_on_reconnect_and_the_log_tell_each_attempt(side, serve, caplog):
-    attempts: list[api.ReconnectAttempt] = []
-    policy = api.Reconnect(initial_delay=0, max_delay=0.001, max_attempts=5, on_reconnect=attempts.append)
-    server = serve(in_turn(then(numbered(1, 2), close), answer(b"", status="503 Busy"), numbered(3) + END))
-    with caplog.at_level(logging.INFO, "clientele"):
-        assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2, 3]
-    told = [(each.number, each.last_event_id, type(each.cause)) for each in attempts]
-    assert told == [(1, "2", api.StreamInterrupted), (2, "2", api.HTTPStatusError), (1, "3", api.StreamInterrupted)]
-    assert attempts[0].delay == 0
-    assert {each.url for each in attempts} == {f"{server.url}/"}
-    assert {each.endpoint.rpartition(".")[2] for each in attempts} <= {"stream", "async_stream"}
-    lines = [record.getMessage() for record in caplog.records if record.name == "clientele"]
-    request = f"GET {server.url}/"
-    assert len(lines) == 5
-    when = f"in {attempts[1].delay:.3g} s (attempt 2 of 5), from event '2' on"
-    assert lines[1] == f"{request}: 503 Busy; reconnecting {when}"
-    assert lines[2] == f"{request}: reconnected, with status 200"
-    assert lines[3].startswith(f"{request}: the server ended the stream after 3 items; reconnecting in")
-    assert lines[4] == f"{request}: reconnected, with status 204"
-
-
-def test_the_servers_retry_sets_the_wait(side, serve):
-    attempts: list[api.ReconnectAttempt] = []
-    policy = api.Reconnect(on_reconnect=attempts.append)
-    server = serve(in_turn(EVENT_STREAM + chunk(b"retry: 250\ndata: 1\n\n") + END, events("2")))
-    assert side.read(api.APIClient(server.url), int, reconnect=policy).items == [1, 2]
-    assert [each.delay for each in attempts] == [0.25, 0.25]
-
-
-def test_what_on_reconnect_raises_ends_the_stream(side, serve):
-    def stop(attempt: api.ReconnectAttempt) -> None:
-        raise LookupError("no more")
-
-    server = serve(in_turn(numbered(1) + END))
-    reading = side.read(api.APIClient(server.url), int, reconnect=api.Reconnect(on_reconnect=stop))
-    assert reading.items == [1]
-    assert isinstance(reading.error, LookupError)
-    assert list(server.requests[1:]) == []
-
-
-@pytest.mark.parametrize("exception", [StopIteration, StopAsyncIteration])
-def test_on_reconnect_cannot_end_a_stream_in_silence(side, serve, exception):
-    def stop(attempt: api.ReconnectAttempt) -> None:
-        raise exception
-
-    server = serve(in_turn(numbered(1) + END))
-    reading = side.read(api.APIClient(server.url), int, reconnect=api.Reconnect(on_reconnect=stop))
-    assert isinstance(reading.error, RuntimeError)
-
-
 @pytest.mark.parametrize("event_id", ["a\x01b", "\ta", " a", "a ", "a\x7f"])
 def test_an_id_that_no_header_can_hold_is_kept_but_not_sent(side, serve, event_id):
     server = serve(in_turn(EVENT_STREAM + chunk(f"id: {event_id}\ndata: 1\n\n".encode()) + END, numbered(2) + END))
@@ -395,35 +222,6 @@ def test_an_id_outside_ascii_is_sent_as_utf_8(side, serve):
     assert ids_sent(server)[1].encode("latin-1").decode() == "ключ ü"
 
 
-def test_an_id_that_was_reset_is_not_sent(side, serve):
-    stream = EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid\ndata: 2\n\n") + END
-    server = serve(in_turn(stream))
-    assert side.read(api.APIClient(server.url), int, reconnect=AT_ONCE).items == [1, 2]
-    assert ids_sent(server) == [None, None]
-
-
-def test_the_id_lasts_from_one_connection_to_the_next(side, serve):
-    server = serve(in_turn(numbered(7) + END, EVENT_STREAM + chunk(b"data: 8\n\n") + END))
-    reading = side.read(api.APIClient(server.url), api.ServerSentEvent[int], reconnect=AT_ONCE)
-    assert [event.id for event in reading.items] == ["7", "7"]
-    assert ids_sent(server) == [None, "7", "7"]
-
-
-def test_a_stream_may_be_begun_where_an_earlier_one_was_left(side, serve):
-    server = serve(in_turn(events("1"), numbered(9) + END))
-    client = api.APIClient(server.url, headers={"Last-Event-ID": "5"})
-    reading = side.read(client, int, reconnect=AT_ONCE)
-    assert reading.items == [1, 9]
-    assert ids_sent(server) == ["5", "5", "9"]
-
-
-def test_the_id_that_a_call_names_is_sent_again_in_formats_without_ids(side, serve):
-    server = serve(in_turn(answer(b"1\n", content_type="application/jsonl"), answer(b"2\n", content_type="text/plain")))
-    client = api.APIClient(server.url, headers={"Last-Event-ID": "5"})
-    assert side.read(client, int, reconnect=AT_ONCE).items == [1, 2]
-    assert ids_sent(server) == ["5", "5", "5"]
-
-
 @pytest.mark.parametrize("location", ["http://a:b/", "ftp://a/"])
 def test_a_redirect_that_leads_nowhere_is_raised(side, serve, location):
     moved = answer(b"", status="302 Found", headers=f"Location: {location}\r\n")
@@ -432,14 +230,6 @@ def test_a_redirect_that_leads_nowhere_is_raised(side, serve, location):
     assert reading.items == [1]
     assert isinstance(reading.error, api.TransportError)
     assert len(server.requests) == 2
-
-
-def test_counts_go_on_through_all_connections(side, serve):
-    server = serve(in_turn(numbered(1, 2) + END, EVENT_STREAM + chunk(b"data: 3\n\ndata: no\n\n") + END))
-    reading = side.read(api.APIClient(server.url), int, reconnect=AT_ONCE)
-    assert isinstance(reading.error, api.StreamDecodeError)
-    assert reading.error.items_received == 3
-    assert "event 4 of the stream is not int" in str(reading.error)
 
 
 def test_only_streams_are_taken_up_again():

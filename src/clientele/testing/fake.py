@@ -242,6 +242,7 @@ class FakeServer(StandIn):
     """The fake server of one client; `fake` makes it, and it is entered with `with` or `async with`.
 
     Attributes:
+        client: The client.
         requests: The requests that came, in order.
         clock: The virtual time: `server.clock.elapsed` is how many seconds have passed, `server.clock.advance(5)` lets
             more pass.
@@ -249,6 +250,7 @@ class FakeServer(StandIn):
 
     def __init__(self, client: APIClient) -> None:
         super().__init__(client)
+        self.client = client
         self.requests: list[Request] = []
         self.clock = VirtualClock()
         self._routes: list[Route] = []
