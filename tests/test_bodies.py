@@ -179,12 +179,24 @@ def test_a_file_that_gives_no_bytes_is_refused(opened):
         api.APIClient("http://test").request("POST", "/", int, data=opened)
 
 
-@pytest.mark.parametrize("make", [lambda: iter(["a"]), lambda: iter([b"a", 5]), async_texts])
+class Stuttering:
+    """What reads like a file, and has nothing for a while."""
+
+    def __init__(self) -> None:
+        self._parts = [b"ab", None, b"cd", b""]
+
+    def read(self, size: int = -1) -> bytes | None:
+        return self._parts.pop(0)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: iter(["a"]), lambda: iter([b"a", 5]), lambda: iter([b"a", None, b"b"]), Stuttering, async_texts]
+)
 def test_pieces_that_are_no_bytes_are_refused_where_they_come(side, serve, make):
     if side.is_sync and make is async_texts:
         pytest.skip("asynchronous calls alone read it")
     for parameters in ({"data": make()}, {"files": {"a": make()}}):
-        with pytest.raises(TypeError, match=r"^POST /: the body gives an? (str|int), and is sent as bytes; let it"):
+        with pytest.raises(TypeError, match=r"^POST /: the body gives an? (str|int|NoneType), and is sent as bytes"):
             send(side, api.APIClient(serve(OK).url), parameters)
 
 

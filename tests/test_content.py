@@ -81,7 +81,6 @@ def test_other_content_types_are_no_problem(content_type):
         b"5",
         b"null",
         b"<html>",
-        b'{"title": "\xff"}',
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b'{"status": ' + b"9" * 5000 + b"}",

@@ -26,6 +26,7 @@ FileContent: TypeAlias = bytes | os.PathLike[str] | IO[bytes] | Iterable[bytes] 
 FilePart: TypeAlias = tuple[str, Any, str]  # the name of a file, what it is read from, its content type
 FileTypes: TypeAlias = FileContent | tuple[str, FileContent | str] | tuple[str, FileContent | str, str]
 
+_END: Any = object()
 _READ_SIZE = 64 * 1024  # bytes
 _TO_ESCAPE_IN_NAMES = re.compile(r'["\r\n]')  # WHATWG HTML, section 4.10.21.8
 _UPLOAD = "upload"  # the name of a file that has none; servers take a part without a name for a field of text
@@ -76,7 +77,7 @@ class _Piece:
             with self.source.open("rb") as file:
                 yield from _Piece(file).read()
         elif is_file(self.source):
-            while data := self.source.read(_READ_SIZE):
+            while (data := self.source.read(_READ_SIZE)) != b"":
                 yield data
         else:
             yield from self.source
@@ -94,7 +95,7 @@ class _Piece:
                     await parts.aclose()
         else:
             parts_of_it = self.read()
-            while (part := await anyio.to_thread.run_sync(next, parts_of_it, None, abandon_on_cancel=True)) is not None:
+            while (part := await anyio.to_thread.run_sync(next, parts_of_it, _END, abandon_on_cancel=True)) is not _END:
                 yield part
 
 

@@ -19,6 +19,10 @@ _TEXT_ENCODINGS = re.compile(
     r"|gb2312|gbk|gb18030|hz|big5(hkscs)?|euc_\w+|iso2022_\w+|shift_jis\w*|johab"
 )
 
+_ESCAPE_IN_JSON = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)  # the group is half of a pair of surrogates
+
 
 def media_type(content_type: str) -> str:
     """The media type of a `Content-Type` in lower case, without parameters; `""` where none is named."""
@@ -54,6 +58,12 @@ def json_content(response: httpx2.Response) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
+def well_formed(data: bytes) -> bytes:
+    """JSON with U+FFFD in place of undecodable bytes, and of escaped halves of surrogate pairs."""
+    text = data.decode("utf-8", "replace").encode()
+    return _ESCAPE_IN_JSON.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], text)
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemDetails:
     """A problem details object (RFC 9457, section 3).
@@ -83,7 +93,7 @@ def problem_details(response: httpx2.Response) -> ProblemDetails | None:
     members: Any = None
     if media_type(response.headers.get("Content-Type", "")) == "application/problem+json":
         with contextlib.suppress(ValueError):
-            members = pydantic_core.from_json(json_content(response))
+            members = pydantic_core.from_json(well_formed(json_content(response)))
     if not isinstance(members, dict):
         return None
     # A member that is not of its type is left out (section 3.1).

@@ -26,6 +26,8 @@ _MODULE = re.compile(r"\b(?:[\w<>]+\.)+(?=[A-Za-z_])")
 _SENTINEL = re.compile(r"\[[A-Za-z][A-Za-z _-]{0,30}\]|<\|?[a-z_]{1,30}\|?>|[A-Z]{3,30}|done|end|stop|finished")
 _TEXTUAL_MEDIA_TYPE = re.compile(r"text/|.*(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE)
 
+THROUGH_PROXY = "through the proxy"  # what the message of an error begins with that is the proxy's
+
 _TIMEOUTS: dict[type[Exception], tuple[str, str]] = {
     httpx2.ConnectTimeout: ("connect", "no connection"),
     httpx2.ReadTimeout: ("read", "no byte from the server"),
@@ -258,7 +260,8 @@ def reason(error: httpx2.RequestError | httpx2.StreamError, request: httpx2.Requ
     for kind, (phase, words) in _TIMEOUTS.items():
         if isinstance(error, kind):
             option = "idle_timeout" if phase == "read" and IS_STREAM in request.extensions else "timeout"
-            return f"{words} within {request.extensions.get('timeout', {}).get(phase)} s ({option})"
+            proxy = f": {excerpt(str(error))}" if str(error).startswith(THROUGH_PROXY) else ""
+            return f"{words} within {request.extensions.get('timeout', {}).get(phase)} s ({option}){proxy}"
     words = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
     if isinstance(error, UnwritableRequest):
         words = "the request cannot be written as HTTP"

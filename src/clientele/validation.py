@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -15,15 +16,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
+from .content import well_formed
 from .exceptions import type_name
 
 T = TypeVar("T")
 Decode = Callable[[bytes], Any]
 Check = Callable[[str, Any], None]  # raises `TypeError` or `ValueError`, which names what has the value
-
-_ESCAPE_IN_JSON = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)  # the group is half of a pair of surrogates
 
 
 def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
@@ -167,13 +165,15 @@ def _fields(annotation: Any) -> Iterable[str] | None:
 def json_decoder(annotation: Any) -> Decode:
     """JSON in bytes, parsed and validated in one step; what is no text in it is replaced where that failed."""
     adapter = type_adapter(annotation)
+    if not is_defined(adapter):
+        return _later(annotation)
     validate_json = _exact_decoder(adapter) if has_decimals(annotation) else adapter.validate_json
 
     def decode(data: bytes) -> Any:
         try:
             return validate_json(data)
         except pydantic.ValidationError:
-            text = _well_formed(data)
+            text = well_formed(data)
             if text == data:
                 raise
         return validate_json(text)
@@ -181,10 +181,23 @@ def json_decoder(annotation: Any) -> Decode:
     return decode
 
 
-def _well_formed(data: bytes) -> bytes:
-    """JSON with U+FFFD in place of undecodable bytes, and of escaped halves of surrogate pairs."""
-    text = data.decode("utf-8", "replace").encode()
-    return _ESCAPE_IN_JSON.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], text)
+def is_defined(adapter: pydantic.TypeAdapter[Any]) -> bool:
+    """Whether all classes that it names are defined."""
+    return next(core_schemas(adapter), None) is not None
+
+
+def _later(annotation: Any) -> Decode:
+    """What decodes a type that names a class which is not defined yet."""
+    made: list[Decode] = []
+
+    def decode(data: bytes) -> Any:
+        if not made:
+            adapter = type_adapter(annotation)
+            adapter.rebuild(raise_errors=True)
+            made.append(json_decoder(annotation) if is_defined(adapter) else adapter.validate_json)
+        return made[0](data)
+
+    return decode
 
 
 def has_decimals(annotation: Any) -> bool:
@@ -197,7 +210,16 @@ def has_decimals(annotation: Any) -> bool:
 
 @functools.lru_cache  # calls without a declaration ask each time
 def _has_decimals(annotation: Any) -> bool:
-    return any(schema.get("type") == "decimal" for schema in core_schemas(type_adapter(annotation)))
+    return "decimal" in _kinds(type_adapter(annotation))
+
+
+def _kinds(adapter: pydantic.TypeAdapter[Any]) -> set[str]:
+    return {str(schema.get("type")) for schema in core_schemas(adapter)}
+
+
+_LONG_NUMBER = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|(?P<number>-?\d+\.\d+(?:[eE][+-]?\d+)?)', re.DOTALL)
+_DIGITS = [b"%d" % digit for digit in range(10)]
+_EXACT_DIGITS = 15  # that a float keeps
 
 
 class _Number(float):
@@ -215,16 +237,53 @@ class _Number(float):
 
 
 def _exact_decoder(adapter: pydantic.TypeAdapter[Any]) -> Decode:
+    kinds = _kinds(adapter)
+    takes_anything = not kinds.isdisjoint(("any", "dict", "list", "typed-dict"))
+    may_quote = kinds.isdisjoint(("any", "union", "tagged-union"))  # where a number is never better off as a text
+
     def decode(data: bytes) -> Any:
+        if b"\\u" in data or not data.isascii():
+            data = well_formed(data)
         try:
-            return adapter.validate_python(json.loads(data, parse_float=_Number))
+            value = adapter.validate_python(json.loads(data, parse_float=_Number))
+            return _with_plain_numbers(value) if takes_anything else value
         except (
             ValueError,
             RecursionError,
         ):  # it takes more out of JSON (dates where it is strict), or says what is wrong
-            return adapter.validate_json(data)
+            value = adapter.validate_json(data)
+        if may_quote and (quoted := _LONG_NUMBER.sub(_quoted, data)) != data:
+            with contextlib.suppress(pydantic.ValidationError):
+                return adapter.validate_json(quoted)  # `Decimal` takes texts, too, and all of their digits
+        return value
 
     return decode
+
+
+def _quoted(found: re.Match[bytes]) -> bytes:
+    number = found["number"]
+    return b'"%b"' % number if number and sum(map(number.count, _DIGITS)) > _EXACT_DIGITS else found[0]
+
+
+def _with_plain_numbers(value: Any) -> Any:
+    """The value, with `float` in place of what remembers its digits, wherever that has ended up."""
+    if isinstance(value, _Number):
+        return float(value)
+    if isinstance(value, dict):
+        for name, each in value.items():
+            value[name] = _with_plain_numbers(each)
+    elif isinstance(value, list):
+        value[:] = map(_with_plain_numbers, value)
+    elif isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_with_plain_numbers, value))
+    elif isinstance(value, pydantic.BaseModel) or dataclasses.is_dataclass(value):
+        held = getattr(value, "__dict__", {})
+        for name, each in held.items():
+            if isinstance(each, _Number | dict | list | tuple | pydantic.BaseModel) or dataclasses.is_dataclass(each):
+                held[name] = _with_plain_numbers(each)
+        if (extra := getattr(value, "__pydantic_extra__", None)) is not None:
+            _with_plain_numbers(extra)
+    return value
 
 
 def core_schemas(adapter: pydantic.TypeAdapter[Any]) -> Iterator[dict[str, Any]]:

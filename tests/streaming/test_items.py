@@ -65,7 +65,7 @@ def test_an_event_becomes_what_is_declared(side, serve, item_type, stream, item)
     ("item_type", "data", "message"),
     [
         (int, "[DONE]", "is not int: Invalid JSON: expected value at line 1 column 2: [DONE]"),
-        (Token, " ", "Invalid JSON: EOF while parsing a value at line 1 column 1: its data is empty"),
+        (Token, "{", "Invalid JSON: EOF while parsing an object at line 1 column 1: {"),
         (Annotated[str, pydantic.StringConstraints(max_length=2)], "abc", "at most 2 characters: abc"),
         (api.ServerSentEvent[Token], "{}", "text: Field required: {}"),
     ],

@@ -604,20 +604,21 @@ def test_an_unfinished_event_at_the_end_is_dropped(end):
 
 
 @pytest.mark.parametrize(
-    ("end", "event", "beginning"),
+    ("end", "event", "beginning", "has_data"),
     [
-        (b"data: b", ServerSentEvent(b"b", id="7"), "data: b"),
-        (b"data: b\ndata: c\n", ServerSentEvent(b"b\nc", id="7"), "data: b\nc"),
-        (b"data: b\r", ServerSentEvent(b"b", id="7"), "data: b"),
-        (b"event: done", ServerSentEvent(b"", "done", id="7"), "event: done, data: "),
-        (b"event: done\nid: 8\ndata: b\n:", ServerSentEvent(b"b", "done", id="8"), "event: done, data: b"),
-        (b"dat", ServerSentEvent(b"", id="7"), "dat"),
+        (b"data: b", ServerSentEvent(b"b", id="7"), "data: b", True),
+        (b"data: b\ndata: c\n", ServerSentEvent(b"b\nc", id="7"), "data: b\nc", True),
+        (b"data: b\r", ServerSentEvent(b"b", id="7"), "data: b", True),
+        (b"event: done", ServerSentEvent(b"", "done", id="7"), "event: done", False),
+        (b"event: done\nid: 8\ndata: b\n:", ServerSentEvent(b"b", "done", id="8"), "event: done, id: 8, data: b", True),
+        (b"id: 9\nretry: 5\n", ServerSentEvent(b"", id="9", retry=5), "retry: 5, id: 9", False),
+        (b"dat", ServerSentEvent(b"", id="7"), "dat", False),
     ],
 )
-def test_what_was_unfinished_at_the_end_is_told(end, event, beginning):
+def test_what_was_unfinished_at_the_end_is_told(end, event, beginning, has_data):
     parser = EventStreamParser()
     assert list(parser.receive(b"id: 7\ndata: a\n\n" + end)) == [ServerSentEvent(b"a", id="7")]
-    assert list(parser.end()) == [UnfinishedEvent(event, beginning)]
+    assert list(parser.end()) == [UnfinishedEvent(event, beginning, has_data)]
     assert parser.last_event_id == "7"
 
 

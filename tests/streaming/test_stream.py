@@ -18,7 +18,7 @@ import pytest
 from tests.servers import END, EVENT_STREAM, Connection, Handler, answer, chunk, events, in_turn
 from tests.sides import RUNNERS
 
-from clientele import api
+from clientele import api, testing
 
 pytestmark = pytest.mark.every_python
 
@@ -865,3 +865,78 @@ def test_a_stream_that_was_closed_has_no_more_items_after_its_end(serve):
     stream = api.APIClient(serve(events("1")).url).stream("GET", "/", int)
     stream.close()
     assert list(stream) == []
+
+
+# What is read on after a failure.
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [((1, testing.cut()), httpx2.ReadError), ((1, "no"), pydantic.ValidationError)],
+)
+def test_a_failure_is_told_again_with_what_it_came_of(fake, script, cause):
+    fake.on("GET", "/").streams(*script)
+    stream = fake.client.stream("GET", "/", int)
+    assert next(stream) == 1
+    for _ in range(3):
+        with pytest.raises(api.StreamError) as caught:
+            next(stream)
+        assert isinstance(caught.value.__cause__, cause)
+
+
+def test_a_body_that_cannot_be_decoded_is_not_asked_for_again(side, fake):
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    fake.on("GET", "/").returns(b"no gzip", headers=headers)
+    with pytest.raises(api.TransportError, match="cannot be decoded"):
+        side.call(fake.client, int, retry=True)
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"), [({"Location": "/a"}, "names another place"), ({}, "without a Location")]
+)
+def test_a_status_that_redirects_nobody_is_called_so(side, fake, headers, problem):
+    fake.on("GET", "/").returns(status=300, headers=headers)
+    reading = side.read(fake.client, int)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert problem in str(reading.error)
+
+
+@pytest.mark.parametrize("type_", [str, bytes, dict])
+def test_a_redirect_that_leads_nowhere_is_no_result(side, fake, type_):
+    fake.on("GET", "/").returns(status=302)
+    with pytest.raises(api.HTTPStatusError, match="302"):
+        side.call(fake.client, type_)
+    assert side.call(fake.client, httpx2.Response).status_code == 302
+
+
+def test_a_mislabelled_answer_to_a_reconnect_says_how_far_the_stream_came(side, fake):
+    fake.on("GET", "/").streams(testing.event("a", id=4)).streams("b", headers={"Content-Type": "text/plain"})
+    reading = side.read(fake.client, str, reconnect=True)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert (reading.error.items_received, reading.error.last_event_id) == (1, "4")
+
+
+def test_json_in_place_of_whole_events_is_cured_by_reading_it_whole(side, fake):
+    fake.on("GET", "/").returns({"error": "quota"})
+    reading = side.read(fake.client, api.ServerSentEvent[str])
+    assert "if it comes all at once, declare it without streaming_response=True" in str(reading.error)
+
+
+def test_data_of_nothing_but_spaces_is_no_item(side, fake):
+    fake.on("GET", "/").streams(testing.event("  ", id=1), testing.event("\n"), 1)
+    assert side.read(fake.client, int).items == [1]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_an_opening_that_was_cancelled_says_so(fake, loop):
+    fake.on("GET", "/").raises(testing.connect_timeout)
+
+    async def main() -> None:
+        pending = fake.client.astream("GET", "/", int, timeout=None)
+        with anyio.move_on_after(0.01):
+            await anext(pending)
+        with pytest.raises(RuntimeError, match="was not opened: that has failed, or was cancelled; call it again"):
+            await anext(pending)
+
+    RUNNERS[loop](main)

@@ -21,7 +21,7 @@ from tests.scripts import run_script
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, RawServer, answer, chunk, events
 from tests.sides import Side
 
-from clientele import api
+from clientele import api, testing
 
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
 DONE = chunk(b"data: [DONE]\n\n")
@@ -413,9 +413,26 @@ def test_a_cut_behind_the_terminator_may_have_cut_more_of_it(side, serve):
     assert isinstance(reading.error, api.StreamInterrupted)
 
 
-@pytest.mark.parametrize(
-    ("end", "shown"), [(b"data: 2\n", "data: 2"), (b"event: x", "event: x, data: "), (b"da", "da")]
-)
+@pytest.mark.parametrize("item_type", [str, api.ServerSentEvent[str]])
+def test_a_block_without_data_ends_the_stream_and_is_no_item_without_its_blank_line_either(side, fake, item_type):
+    fake.on("GET", "/").streams("a", testing.raw("event: complete\n"))
+    reading = side.read(fake.client, item_type, until=lambda event: event.event == "complete", include_end=True)
+    assert (len(reading.items), reading.error) == (1, None)
+
+
+def test_a_function_is_asked_of_each_event_once(side, fake):
+    asked = []
+
+    def until(event: api.ServerSentEvent[str]) -> bool:
+        asked.append(event.data)
+        return event.data == "z" and asked.count("z") == 1
+
+    fake.on("GET", "/").streams("a", testing.raw("data: z\n"))
+    reading = side.read(fake.client, str, until=until, include_end=True)
+    assert (reading.items, reading.error, asked) == (["a", "z"], None, ["a", "z"])
+
+
+@pytest.mark.parametrize(("end", "shown"), [(b"data: 2\n", "data: 2"), (b"event: x", "event: x"), (b"da", "da")])
 def test_an_unfinished_event_at_the_end_is_dropped_with_a_warning(serve, side, caplog, end, shown):
     server = serve(EVENT_STREAM + chunk(b"data: 1\n\n" + end) + END)
     reading = side.read(client_of(server), int)

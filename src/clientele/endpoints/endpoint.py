@@ -68,7 +68,8 @@ class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co]
 
     def __await__(self) -> Generator[Any, Any, S_co]:
         if self._coroutine.cr_frame is None:  # it is done
-            raise RuntimeError(f"the stream of {self.__name__}() was opened before; call it again for another one")
+            how = "was opened before" if self._streams else "was not opened: that has failed, or was cancelled"
+            raise RuntimeError(f"the stream of {self.__name__}() {how}; call it again for another one")
         return self._coroutine.__await__()
 
     def __repr__(self) -> str:

@@ -47,6 +47,7 @@ class CompleteResult:
     decode: DecodeResponse
     by_status: Mapping[int, DecodeResponse]
     expects_json: bool
+    is_response: bool = False  # the result is the response itself, whatever its status below 400
 
     def is_undeclared_stream(self, response: httpx2.Response) -> bool:
         """Whether an event stream came where JSON was expected; reading it to its end might take for ever."""
@@ -58,7 +59,7 @@ class CompleteResult:
         """The result of a response that has been read; otherwise `HTTPStatusError`, `ResponseValidationError`."""
         if response.status_code in self.by_status:
             return self.by_status[response.status_code](response)
-        is_refused = self.by_status or (self.expects_json and response.is_redirect)
+        is_refused = self.by_status or (response.is_redirect and not self.is_response)
         if response.status_code >= 400 or (is_refused and not response.is_success):
             raise HTTPStatusError(response)
         return self.decode(response)
@@ -100,7 +101,8 @@ def declared_result(
         type_ = without(type_, httpx2.Response)  # it stands there for the map's sake
     decode = _decoder(type_, parser)
     expects_json = parser is None and base_type(_without_none(type_)) not in _NOT_JSON
-    return CompleteResult(decode, by_status, expects_json)
+    is_response = base_type(_without_none(type_)) is httpx2.Response or parser is not None
+    return CompleteResult(decode, by_status, expects_json, is_response)
 
 
 def _decoder(annotation: Any, parse: DecodeResponse | None = None) -> DecodeResponse:

@@ -24,6 +24,7 @@ from typing import Any, Generic, Literal, TypeVar
 import httpx2
 import pydantic
 
+from ..content import media_type
 from ..exceptions import EventTooLarge, StreamDecodeError, StreamInterrupted, UnexpectedContentType, reason, type_name
 from ..redaction import excerpt, request_url
 from ..validation import (
@@ -32,6 +33,7 @@ from ..validation import (
     class_of,
     data_decoder,
     has_decimals,
+    is_defined,
     json_decoder,
     members_of,
     not_awaitable,
@@ -144,6 +146,11 @@ class ItemPlan:
             return "and is a redirect, which the client does not follow", "make it with follow_redirects=True"
         if response.status_code == httpx2.codes.NOT_MODIFIED:
             return "and nothing has changed since", "leave If-None-Match and the like out of the request"
+        if response.is_redirect and "Location" in response.headers:
+            return (
+                "and names another place, which is not followed after this status",
+                "call the one that Location names",
+            )
         if response.is_redirect:
             return "and is a redirect without a Location", "ask the server's operators where it should lead"
         found = format_of(response.headers.get("Content-Type", ""))
@@ -159,7 +166,7 @@ class ItemPlan:
         cure = "if it is a stream, say its format: stream_format=" + (
             f"{', '.join(names)} or {last}" if names else last
         )
-        if names:  # the items are data alone, which may come all at once, too
+        if names or media_type(response.headers.get("Content-Type", "")) == "application/json":
             cure += "; if it comes all at once, declare it without streaming_response=True, or call client.request"
         return f"where {', '.join(each.media_types[0] for each in self.formats if each.media_types)} was expected", cure
 
@@ -228,7 +235,9 @@ class ItemReader(Generic[T]):
         if is_event_stream is None:
             return ()
         if is_event_stream:
-            raise self._plan.refusal(response_with(self.response, self._start))
+            refusal = self._plan.refusal(response_with(self.response, self._start))
+            refusal.items_received, refusal.last_event_id = self.items_received, self.last_event_id
+            raise refusal
         self._receive = self._parser.receive
         data, self._start = self._start, b""
         return self._receive(data)
@@ -328,7 +337,12 @@ class ItemReader(Generic[T]):
         if isinstance(frame, UnfinishedEvent):
             if self._cut:
                 return SKIPPED
-            if self._plan.until is None or not self._is_end(frame.event):
+            is_end = self._plan.until is not None and self._is_end(frame.event)
+            if is_end:
+                self._end("finished")
+            if not is_end or not self._plan.includes_end or not frame.has_data:
+                if is_end:
+                    return SKIPPED
                 where = f"{self.response.request.method} {request_url(self.response.request)}"
                 logger.warning(
                     "%s: the stream ended within an event, which is dropped: %s", where, excerpt(frame.beginning)
@@ -337,17 +351,18 @@ class ItemReader(Generic[T]):
             frame = frame.event
         self._events_read += 1
         if isinstance(frame, BrokenText):
-            broken = ValueError("the text is cut short, or does not follow a record separator")
+            separator = ", or does not follow a record separator" if self._format is FORMATS["json-seq"] else ""
+            broken = ValueError(f"the text is cut short, or stands where none can{separator}")
             return self._invalid(ServerSentEvent(frame.data), validation_error(broken, frame.data))
         event = ServerSentEvent(frame, id=self.last_event_id) if isinstance(frame, bytes) else frame
-        if self._plan.until is not None and self._is_end(event):
+        if self.ended is None and self._plan.until is not None and self._is_end(event):
             self._end("finished")
             if not self._plan.includes_end:
                 return SKIPPED
         try:
             return self._plan.decode(event)
         except pydantic.ValidationError as error:
-            if not event.data and self._format is FORMATS["sse"] and self._plan.reads_json(event):
+            if not event.data.strip() and self._format is FORMATS["sse"] and self._plan.reads_json(event):
                 return SKIPPED  # as servers send it to set `id` and `retry`
             return self._invalid(event, error)
 
@@ -416,7 +431,7 @@ def _common_decoder(data_type: Any) -> Decode:
     if base_type(data_type) is str:
         return data_decoder(data_type)
     adapter = type_adapter(data_type)
-    if has_decimals(data_type):
+    if not is_defined(adapter) or has_decimals(data_type):
         return json_decoder(data_type)
     return adapter.validate_python if base_type(data_type) is bytes else adapter.validator.validate_json
 

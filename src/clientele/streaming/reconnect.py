@@ -32,6 +32,7 @@ _MAX_RETRY_AFTER = 10  # how many times `max_delay` a server's `Retry-After` is 
 _MAX_DOUBLINGS = 64  # beyond any delay, and within what a float can hold
 _RETRIED_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _LASTING = (
+    httpx2.DecodingError,
     httpx2.LocalProtocolError,
     httpx2.UnsupportedProtocol,
     httpx2.TooManyRedirects,

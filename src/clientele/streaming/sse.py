@@ -94,6 +94,7 @@ class UnfinishedEvent:
 
     event: ServerSentEvent[bytes]
     beginning: str
+    has_data: bool
 
 
 EventStreamFrame: TypeAlias = bytes | ServerSentEvent[bytes] | Comment | UnfinishedEvent
@@ -189,9 +190,14 @@ class EventStreamParser:
         event_id = self.last_event_id if self._id is None else self._id
         event = ServerSentEvent(bytes(self._data or b""), self._name, event_id, self._event_retry)
         if not self._event_size:
-            return (UnfinishedEvent(event, _text(line)),)
-        named = f"event: {event.event}, " if self._event else ""
-        return (UnfinishedEvent(event, f"{named}data: {_text(event.data)}"),)
+            return (UnfinishedEvent(event, _text(line), has_data=False),)
+        fields = {"event": _text(self._event) or None, "retry": self._event_retry}
+        if self._id != self.last_event_id:
+            fields["id"] = self._id
+        shown = [f"{name}: {value}" for name, value in fields.items() if value is not None]
+        if self._data is not None:
+            shown.append(f"data: {_text(bytes(self._data))}")
+        return (UnfinishedEvent(event, ", ".join(shown), has_data=self._data is not None),)
 
     def _read_line(self, line: bytes) -> Comment | None:
         if line[:6] == b"data: ":

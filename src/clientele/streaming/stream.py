@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import anyio.lowlevel
 import httpx2
+import pydantic
 
 from ..event_loop import EventLoop
 from ..exceptions import APIException, StreamError
@@ -71,7 +72,7 @@ class _Stream(Generic[T]):
     def _fail(self, error: BaseException) -> None:
         """Have whoever goes on to read told so: a loop would take a mere end for that of the stream."""
         if isinstance(error, APIException):
-            self._failure = copy.copy(error)  # without its traceback, whose frames would hold the stream
+            self._failure = _again(error)
         else:
             self._failure = RuntimeError(f"this stream has failed, with {error!r}; open another one")
 
@@ -198,7 +199,7 @@ class Stream(_Stream[T], Iterator[T]):
             self._is_read = False
         self.close()
         if self._failure is not None:
-            raise copy.copy(self._failure)
+            raise _again(self._failure)
         raise StopIteration
 
     def restart(self) -> None:
@@ -339,7 +340,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
             self._is_read = False
         await self.aclose()
         if self._failure is not None:
-            raise copy.copy(self._failure)
+            raise _again(self._failure)
         raise StopAsyncIteration
 
     def restart(self) -> None:
@@ -421,6 +422,16 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
     def _wake(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _again(error: Exception) -> Exception:
+    """The same error and what it came of, without their tracebacks, whose frames would hold the stream."""
+    if isinstance(error, pydantic.ValidationError):
+        return error.with_traceback(None)
+    copied = copy.copy(error)
+    if isinstance(error.__cause__, Exception):
+        copied.__cause__ = _again(error.__cause__)
+    return copied
 
 
 class _Opening(Generic[T]):

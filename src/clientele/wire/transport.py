@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
 import functools
 import os
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ import httpcore2
 import httpx2
 
 from ..event_loop import PerLoop
+from ..exceptions import THROUGH_PROXY
 from ..proxies import name_of
 from .connections import Connections, Interrupt
 from .exchange import HTTPCORE2_ERRORS, AsyncResponseBody, Exchange, ResponseBody, httpx2_error, words
@@ -191,7 +193,7 @@ class _Wire:
                 if number == self._retries:
                     if self._proxy is None:
                         raise
-                    raise type(error)(f"through the proxy {name_of(self._proxy)}: {words(error)}") from error
+                    raise type(error)(f"{THROUGH_PROXY} {name_of(self._proxy)}: {words(error)}") from error
                 delay = 0.0 if number == 0 else 2.0 ** (number - 2)
                 await traced(exchange.trace, "connection.retry", info, functools.partial(self._sleep, delay))
         raise AssertionError("the last attempt either connects or raises")
@@ -214,10 +216,9 @@ class _Wire:
                 begin = functools.partial(stream.start_tls, **own_tls, timeout=timeout)
                 await traced(exchange.trace, "proxy.start_tls", {**own_tls, "timeout": timeout}, begin)
             needs_tunnel = self._proxy is not None and (self._is_socks or scheme != b"http")
-            if self._is_socks:
-                await self._ask_socks(stream, exchange)
-            elif needs_tunnel:
-                await self._open_tunnel(stream, exchange)
+            if self._proxy is not None and needs_tunnel:
+                with _naming(self._proxy):
+                    await (self._ask_socks if self._is_socks else self._open_tunnel)(stream, exchange)
             if scheme in _OVER_TLS:
                 server_hostname = request.extensions.get("sni_hostname") or host.decode("ascii")
                 tls = {"ssl_context": self._ssl_context, "server_hostname": server_hostname, "timeout": timeout}
@@ -257,8 +258,6 @@ class _Wire:
         except StopIteration:
             stream.unread(stream.reader.take())
             stream.reader = None  # whoever comes next sets its own
-        except httpx2.ProxyError as error:
-            raise httpx2.ProxyError(f"{name_of(self._proxy)}: {error}") from error
 
     async def _open_tunnel(self, stream: Any, exchange: Exchange) -> None:
         """Ask the proxy for a tunnel to the origin (RFC 9110, section 9.3.6)."""
@@ -274,6 +273,17 @@ class _Wire:
             raise httpx2.ProxyError(f"{status} {reason.decode('ascii', 'ignore')}".strip())
         stream.unread(reader.take())
         stream.reader = None
+
+
+@contextlib.contextmanager
+def _naming(proxy: httpx2.Proxy) -> Iterator[None]:
+    """Say of what goes wrong that it is the proxy's."""
+    try:
+        yield
+    except httpx2.ProxyError as error:
+        raise httpx2.ProxyError(f"{name_of(proxy)}: {error}") from error
+    except (*HTTPCORE2_ERRORS, httpx2.TransportError) as error:
+        raise type(error)(f"{THROUGH_PROXY} {name_of(proxy)}: {words(error)}") from error
 
 
 async def _read_exactly(stream: Any, size: int, timeout: float | None) -> bytes:
