@@ -50,6 +50,7 @@ class Mixed(pydantic.BaseModel):
             f'{{"p":-{LONG},"d":"2026-01-02"}}',
             StrictDate(p=Decimal(f"-{LONG}"), d=datetime.date(2026, 1, 2)),
         ),
+        (Strict, f'{{"p":{LONG},"q":"\\\\","r":"\\"{LONG}"}}', Strict(p=Decimal(LONG))),
         (dict[str, Price], f'{{"\\"{LONG}":{{"p":1.10}}}}', {f'"{LONG}': Price(p=Decimal("1.10"))}),
     ],
 )

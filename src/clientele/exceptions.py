@@ -222,8 +222,8 @@ class StreamDecodeError(_AnsweredError, StreamError):
 class UnexpectedContentType(_AnsweredError, StreamError):
     """A stream was declared and something else came, or the other way round.
 
-    Where a stream was declared, the body has been read: what came of it within the read timeout, at most its first MiB.
-    So `error.response.json()` works.
+    The body has been read, as far as it came: within the read timeout where a stream was declared, within half a second
+    otherwise, and at most its first MiB. So `error.response.json()` works.
 
     Attributes:
         content_type: The response's `Content-Type`, `""` where it has none.

@@ -166,8 +166,12 @@ def json_decoder(annotation: Any) -> Decode:
     """JSON in bytes, parsed and validated in one step; what is no text in it is replaced where that failed."""
     adapter = type_adapter(annotation)
     if not is_defined(adapter):
-        return _later(annotation)
-    validate_json = _exact_decoder(adapter) if has_decimals(annotation) else adapter.validate_json
+        return _later(adapter)
+    return _decoder_of(adapter, has_decimals=has_decimals(annotation))
+
+
+def _decoder_of(adapter: pydantic.TypeAdapter[Any], *, has_decimals: bool) -> Decode:
+    validate_json = _exact_decoder(adapter) if has_decimals else adapter.validate_json
 
     def decode(data: bytes) -> Any:
         try:
@@ -182,19 +186,20 @@ def json_decoder(annotation: Any) -> Decode:
 
 
 def is_defined(adapter: pydantic.TypeAdapter[Any]) -> bool:
-    """Whether all classes that it names are defined."""
+    """Whether all classes that it names are defined. It is built, where that was put off."""
+    if next(core_schemas(adapter), None) is None:
+        adapter.rebuild(raise_errors=False)
     return next(core_schemas(adapter), None) is not None
 
 
-def _later(annotation: Any) -> Decode:
+def _later(adapter: pydantic.TypeAdapter[Any]) -> Decode:
     """What decodes a type that names a class which is not defined yet."""
     made: list[Decode] = []
 
     def decode(data: bytes) -> Any:
         if not made:
-            adapter = type_adapter(annotation)
-            adapter.rebuild(raise_errors=True)
-            made.append(json_decoder(annotation) if is_defined(adapter) else adapter.validate_json)
+            adapter.rebuild()
+            made.append(_decoder_of(adapter, has_decimals="decimal" in _kinds(adapter)))
         return made[0](data)
 
     return decode
@@ -217,7 +222,7 @@ def _kinds(adapter: pydantic.TypeAdapter[Any]) -> set[str]:
     return {str(schema.get("type")) for schema in core_schemas(adapter)}
 
 
-_LONG_NUMBER = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|(?P<number>-?\d+\.\d+(?:[eE][+-]?\d+)?)', re.DOTALL)
+_LONG_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|(?P<number>-?\d+\.\d+(?:[eE][+-]?\d+)?)', re.DOTALL)
 _DIGITS = [b"%d" % digit for digit in range(10)]
 _EXACT_DIGITS = 15  # that a float keeps
 

@@ -237,13 +237,26 @@ def test_a_body_that_forgot_its_return_says_so(side, annotation):
         endpoint() if side.is_sync else side.run(endpoint)
 
 
-@pytest.mark.parametrize("annotation", [None, int | None, Any, object, Hashable, "Missing", inspect.Signature.empty])
+@pytest.mark.parametrize("annotation", [None, int | None, Any, object, Hashable, "Missing"])
 def test_a_body_may_return_nothing_where_its_annotation_allows_it(annotation):
     def get(*, result: int): ...
 
-    if annotation is not inspect.Signature.empty:
-        get.__annotations__["return"] = annotation
+    get.__annotations__["return"] = annotation
     assert answering(5).get("/")(get)() is None
+
+
+@pytest.mark.parametrize("result_type", [int | None, Any])
+def test_without_an_annotation_it_may_where_the_result_may_be_none(result_type):
+    def get(*, result: result_type): ...
+
+    assert answering(5).get("/")(get)() is None
+
+
+def test_without_an_annotation_it_may_not_where_the_result_is_none_never():
+    def get(*, result: int): ...
+
+    with pytest.raises(TypeError, match=r"get\(\) returned None; end its body with 'return result', or annotate it as"):
+        answering(5).get("/")(get)()
 
 
 class TestWrappers:

@@ -32,6 +32,7 @@ from .signature import Plan
 R = TypeVar("R")
 CALL = "clientele.call"  # the extension of a request to a fake server: the call, and the URL before any redirect
 _DEFAULT_READ_TIMEOUT = 5.0  # httpx2's, in seconds
+_TIME_FOR_EXCERPT = 0.5  # seconds in which the beginning of a stream can come where none was declared
 _IDEMPOTENT_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _UNDECLARED_STREAM = {
     "problem": "which is a stream",
@@ -80,7 +81,7 @@ class Call:
         try:
             response = WireResponse.of(client.send(request, stream=True))
             if result.is_undeclared_stream(response):
-                response.close()
+                response = Body(response, self.clients).read_response(_TIME_FOR_EXCERPT)
                 raise UnexpectedContentType(response, **_UNDECLARED_STREAM)
             response.read()
         except httpx2.RequestError as error:
@@ -94,7 +95,7 @@ class Call:
         try:
             response = WireResponse.of(await client.send(request, stream=True))
             if result.is_undeclared_stream(response):
-                await response.aclose()
+                response = await AsyncBody(response, self.clients).read_response(_TIME_FOR_EXCERPT)
                 raise UnexpectedContentType(response, **_UNDECLARED_STREAM)
             await response.aread()
         except httpx2.RequestError as error:

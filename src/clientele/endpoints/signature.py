@@ -260,7 +260,8 @@ class Signature:
 
     def refuse_none(self) -> NoReturn:
         """Raise for a body that returned `None` where its annotation says otherwise."""
-        promise = f"returned None, and its annotation says {type_name(self._returns)}"
+        is_silent = self._returns is inspect.Signature.empty
+        promise = "returned None" + ("" if is_silent else f", and its annotation says {type_name(self._returns)}")
         raise TypeError(f"{self._name} {promise}; end its body with 'return result', or annotate it as -> None")
 
     def refuse_coroutine(self, coroutine: types.CoroutineType[Any, Any, Any]) -> NoReturn:
@@ -310,8 +311,9 @@ class Signature:
         with contextlib.suppress(UnresolvedAnnotation):  # of the response, which need not be there at run time
             annotations |= self._annotations(["response"], namespace)
         with contextlib.suppress(UnresolvedAnnotation):
-            self._returns = self._annotations(["return"], namespace).get("return", Any)
-            self.may_return_none = _may_be_none(self._returns)
+            self._returns = self._annotations(["return"], namespace).get("return", inspect.Signature.empty)
+            is_silent = self._returns is inspect.Signature.empty  # then the result says what it may be
+            self.may_return_none = _may_be_none(annotations["result"] if is_silent else self._returns)
         for name in INJECTED:
             if _has_marker(annotations.get(name)):
                 raise TypeError(f"{self._name}: parameter {name!r} is injected, never sent; leave its marker out")
