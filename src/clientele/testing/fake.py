@@ -129,9 +129,9 @@ class Route:
             server.on(get_user).returns(status=503, headers={"Retry-After": "1"}, times=2).returns(User(name="Ann"))
 
         Parameters:
-            value: What JSON is made of: a model, a dict. Text and bytes are sent as they are where the endpoint does
-                not expect JSON. An `httpx2.Response` is sent as it is. A function is given the `Request`, and returns
-                any of these. Default: nothing.
+            value: What JSON is made of: a model, a dict. Bytes are sent as they are; so is a text, unless the endpoint
+                expects JSON, and neither an error status nor a `Content-Type` says otherwise. An `httpx2.Response` is
+                sent as it is. A function is given the `Request`, and returns any of these. Default: nothing.
             status: The status. Default 200.
             headers: Headers of the response.
             delay: How many seconds it lets wait. Default 0. They take no time.
@@ -145,7 +145,7 @@ class Route:
                 return Reply(delay, made)
             if isinstance(made, httpx2.Response):
                 return Reply(delay, None, made.status_code, made.headers, [made.read()])
-            content, label = _content(made, call)
+            content, label = _content(made, call, is_text=status >= 400 or "Content-Type" in given)
             own = httpx2.Headers({"Content-Type": label} if label else {})
             own["Content-Length"] = str(len(content))
             own.update(given)
@@ -454,14 +454,15 @@ def _path_matcher(method: str, path: str) -> Callable[[httpx2.Request, Call], bo
     return matches
 
 
-def _content(value: Any, call: Call) -> tuple[bytes, str]:
-    """What is sent of a value, and its content type."""
+def _content(value: Any, call: Call, *, is_text: bool) -> tuple[bytes, str]:
+    """What is sent of a value, and its content type. A text is one where an error or another type is sent."""
     if value is None:
         return b"", ""
     if isinstance(value, bytes | bytearray):
         return bytes(value), "application/octet-stream"
     result = call.plan.result
-    if isinstance(value, str) and not (isinstance(result, CompleteResult) and result.expects_json):
+    expects_json = isinstance(result, CompleteResult) and result.expects_json
+    if isinstance(value, str) and (is_text or not expects_json):
         return value.encode(), "text/plain; charset=utf-8"
     return json_of(value), JSON
 
