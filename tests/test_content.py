@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.fakes import client_of
 from tests.sides import Side
 
 from clientele import api
@@ -148,8 +149,7 @@ def test_json_is_read_in_the_encoding_that_it_is_in():
 
 @pytest.fixture
 def client() -> api.APIClient:
-    transport = httpx2.MockTransport(lambda request: response(OUT_OF_CREDIT))
-    return api.APIClient("http://test", transport=transport, async_transport=transport)
+    return client_of(OUT_OF_CREDIT, MEDIA_TYPE, status=403)
 
 
 def test_the_error_of_a_complete_answer_has_it(side, client):
@@ -166,8 +166,7 @@ def test_the_error_of_a_stream_has_it_beside_what_was_parsed(side, client):
 
 
 def test_an_error_of_another_content_type_has_none(side):
-    transport = httpx2.MockTransport(lambda request: httpx2.Response(403, json={"title": "a"}))
-    client = api.APIClient("http://test", transport=transport, async_transport=transport)
+    client = client_of({"title": "a"}, status=403)
     with pytest.raises(api.HTTPStatusError) as caught:
         side.call(client, dict)
     assert caught.value.problem is None

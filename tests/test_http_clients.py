@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import trio
 import uvloop
+from tests.fakes import client_of
 from tests.servers import answer
 from tests.sides import RUNNERS, number_endpoints
 
@@ -359,7 +360,7 @@ def test_no_certificates_are_loaded_where_the_base_url_needs_none(server, monkey
 
 
 def test_a_call_that_failed_shows_in_its_frames_neither_credentials_nor_bodies():
-    client = api.APIClient("http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(503)))
+    client = client_of(b"", status=503)
 
     @client.post("/{key}")
     def post(key: str, data: str, query: dict[str, str], headers: dict[str, str], *, result: str) -> str:

@@ -17,6 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx2
 import pytest
+from tests.fakes import Recorder
 from tests.scripts import run_script
 from tests.servers import END as END_OF_BODY
 from tests.servers import EVENT_STREAM, Connection, RawServer, answer, chunk, events
@@ -110,20 +111,12 @@ def declare(client: api.APIClient, log: list[Any], **options: Any) -> tuple[Call
     return numbers, anumbers
 
 
-class Wire:
-    """A client that gets three numbers as the answer to everything, and how often it asked."""
+class Wire(Recorder):
+    """A client that gets three numbers as the answer to everything."""
 
     def __init__(self) -> None:
-        self.requests: list[httpx2.Request] = []
-        transport = httpx2.MockTransport(self.answer)
-        self.client = api.APIClient("http://test", transport=transport, async_transport=transport)
-
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.requests.append(request)
-        if request.url.path == "/busy":
-            return httpx2.Response(503, content=b"busy")
-        content = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
-        return httpx2.Response(200, content=content, headers={"Content-Type": "text/event-stream"})
+        super().__init__(b"data: 1\n\ndata: 2\n\ndata: 3\n\n", "text/event-stream")
+        self.server.on("GET", "/busy").returns("busy", status=503)
 
 
 @pytest.fixture

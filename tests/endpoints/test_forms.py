@@ -12,9 +12,9 @@ import tempfile
 from typing import IO, Annotated, Any
 from urllib.parse import parse_qsl
 
-import httpx2
 import pydantic
 import pytest
+from tests.fakes import Recorder, client_of
 from tests.servers import answer, in_turn
 from typing_extensions import TypedDict
 
@@ -205,10 +205,8 @@ def test_data_by_the_name_of_a_form_is_a_form(serve, data, body, label):
 
 @pytest.mark.parametrize("data", [[1], 5, {"a": {"b": 1}}, {"a": [[1]]}])
 def test_data_that_cannot_be_a_form_is_refused(data):
-    def refuse(request: httpx2.Request) -> httpx2.Response:
-        pytest.fail("it was sent")
-
-    client = api.APIClient("http://test", transport=httpx2.MockTransport(refuse))
+    recorder = Recorder()
+    client = recorder.client
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     with pytest.raises(TypeError, match=r"POST /: data cannot be sent as a form.*leave Content-Type out"):
         client.request("POST", "/", None, data=data, headers=headers)
@@ -233,9 +231,7 @@ def test_data_that_cannot_be_a_form_is_refused(data):
     ],
 )
 def test_what_is_no_file_is_refused_with_its_name(value, problem):
-    client = api.APIClient(
-        "http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(200, json=None))
-    )
+    client = client_of(b"null")
 
     @client.post("/")
     def upload(file: Annotated[Any, api.File()], *, result: None) -> None: ...

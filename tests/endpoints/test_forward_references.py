@@ -11,8 +11,7 @@ from typing import Any
 import httpx2
 import pydantic
 import pytest
-
-from clientele import api
+from tests.fakes import client_of
 
 pytestmark = pytest.mark.every_python
 
@@ -65,9 +64,7 @@ FORMS = pytest.mark.parametrize(
 
 def declared(head: str, place: str, form: str, *, response: str = "httpx2.Response") -> dict[str, Any]:
     """The namespace of a module whose function names types that it does not define."""
-    client = api.APIClient(
-        "http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(200, text="{}"))
-    )
+    client = client_of(b"{}")
     names = {"User": form.format("User"), "Filter": form.format("Filter"), "Response": form.format(response)}
     module = {"client": client, "pydantic": pydantic, "httpx2": httpx2}
     exec(f"{head}\n{textwrap.dedent(place).format(**names)}", module)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import client_of, stream_of
 
 from clientele import api
 from clientele.endpoints.options import OPTIONS, EndpointOptions
@@ -275,9 +276,8 @@ def test_what_a_stream_takes(options: Mapping[str, Any]):
 
 def test_what_becomes_of_a_map_after_the_declaration_makes_no_difference():
     statuses: dict[int, Any] = {404: None}
-    transport = httpx2.MockTransport(lambda request: httpx2.Response(404))
 
-    @api.APIClient("http://test", transport=transport).get("/", response_map=statuses)
+    @client_of(b"", status=404).get("/", response_map=statuses)
     def get(*, result: User | None) -> User | None:
         return result
 
@@ -294,12 +294,7 @@ def returns_coroutine(_: object) -> Any:
 
 @pytest.mark.parametrize("name", ["until", "on_invalid", "response_parser"])
 def test_a_coroutine_that_a_plain_function_returns_is_refused_when_it_comes(name):
-    client = api.APIClient(
-        "http://test",
-        transport=httpx2.MockTransport(
-            lambda request: httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=b"data: x\n\n")
-        ),
-    )
+    client = stream_of(b"data: x\n\n")
     with pytest.raises(TypeError, match=f"{name} returned a coroutine, which nothing awaits"):
         list(client.stream("GET", "/", int, **{name: returns_coroutine}))
 

@@ -17,31 +17,10 @@ from typing import Annotated, Any
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import Recorder
 from typing_extensions import TypedDict
 
 from clientele import api
-
-
-class Recorder:
-    """A client whose requests are kept instead of sent."""
-
-    def __init__(self, base_url: str = "http://test", **settings: Any) -> None:
-        self.requests: list[httpx2.Request] = []
-        transport = httpx2.MockTransport(self.handle)
-        self.client = api.APIClient(base_url=base_url, transport=transport, async_transport=transport, **settings)
-
-    def handle(self, request: httpx2.Request) -> httpx2.Response:
-        request.read()
-        self.requests.append(request)
-        return httpx2.Response(200, json=None)
-
-    @property
-    def request(self) -> httpx2.Request:
-        return self.requests[-1]
-
-    @property
-    def target(self) -> str:
-        return self.request.url.raw_path.decode()
 
 
 @pytest.fixture
@@ -133,7 +112,7 @@ class TestBaseURL:
     @pytest.mark.parametrize("base_url", ["http://test/api", "http://test/api/"])
     @pytest.mark.parametrize("path", ["/users", "users"])
     def test_the_path_is_appended(self, base_url, path):
-        recorder = Recorder(base_url)
+        recorder = Recorder(base_url=base_url)
 
         @recorder.client.get(path)
         def get(*, result: None) -> None: ...
@@ -198,7 +177,7 @@ class TestBaseURL:
         assert "hunter2" not in str(caught.value)
 
     def test_credentials_of_the_base_url_become_basic_auth(self):
-        recorder = Recorder("http://me:secret@test")
+        recorder = Recorder(base_url="http://me:secret@test")
 
         @recorder.client.get("/")
         def get(*, result: None) -> None: ...

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NewType, Optional, Union
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import client_of
 from tests.servers import answer
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -55,10 +56,7 @@ JSON = "application/json"
 
 def answering(content: bytes, status: int = 200, content_type: str = JSON) -> api.APIClient:
     """A client that gets this answer to everything, and follows no redirects."""
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(status, content=content, headers={"Content-Type": content_type})
-    )
-    return api.APIClient("http://test", transport=transport, async_transport=transport, follow_redirects=False)
+    return client_of(content, content_type, status=status, follow_redirects=False)
 
 
 def raiser(error: Exception) -> Callable[[Any], Any]:
@@ -405,21 +403,14 @@ class TestErrorsOfStreams:
 @pytest.mark.parametrize("charset", ["hex", "base64", "rot13", "undefined", "idna", "punycode", "bogus"])
 @pytest.mark.parametrize("content_type", ["application/json", "application/problem+json", "text/plain"])
 def test_a_charset_that_is_none_of_text_does_not_hide_the_status(content_type, charset):
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        headers = {"Content-Type": f"{content_type}; charset={charset}"}
-        return httpx2.Response(404, headers=headers, content=b'{"title": "none"}')
-
-    client = api.APIClient("http://test", transport=httpx2.MockTransport(handler))
+    client = client_of(b'{"title": "none"}', f"{content_type}; charset={charset}", status=404)
     for call in (lambda: client.request("GET", "/", dict), lambda: client.stream("GET", "/", dict)):
         with pytest.raises(api.HTTPStatusError, match=r'404 Not Found: \{"title": "none"\}'):
             call()
 
 
 def test_the_text_of_an_answer_with_such_a_charset_is_utf_8():
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"Content-Type": "text/plain; charset=hex"}, content="größe".encode())
-
-    assert api.APIClient("http://test", transport=httpx2.MockTransport(handler)).request("GET", "/", str) == "größe"
+    assert client_of("größe".encode(), "text/plain; charset=hex").request("GET", "/", str) == "größe"
 
 
 @pytest.mark.parametrize(
@@ -427,17 +418,14 @@ def test_the_text_of_an_answer_with_such_a_charset_is_utf_8():
     [(float, int), (Sequence[int], list[int]), (dict[str, Any], dict), (Mapping[str, int], dict)],
 )
 def test_a_type_whose_values_are_all_of_the_declared_one_is_taken(annotation, mapped):
-    client = api.APIClient("http://test", transport=httpx2.MockTransport(lambda request: httpx2.Response(404, json={})))
+    client = client_of(b"{}", status=404)
     with pytest.raises(api.ResponseValidationError) if mapped is not dict else contextlib.nullcontext():
         client.request("GET", "/", annotation, response_map={404: mapped})
 
 
 @pytest.mark.parametrize("status", [400, 599])
 def test_the_first_and_the_last_error_status_are_errors_of_a_stream_too(side, status):
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(status, headers={"Content-Type": "text/event-stream"}, content=b"data: 1\n\n")
-    )
-    client = api.APIClient("http://test", transport=transport, async_transport=transport)
+    client = client_of(b"data: 1\n\n", "text/event-stream", status=status)
     reading = side.read(client, int)
 
     assert isinstance(reading.error, api.HTTPStatusError)

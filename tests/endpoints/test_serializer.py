@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import enum
 import io
-import json
 import logging
 import math
 import re
@@ -15,33 +14,16 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Annotated, Any, BinaryIO, Generic, Literal, NotRequired, TypeVar
 
-import httpx2
 import pydantic
 import pytest
 from pydantic_core import core_schema
+from tests.fakes import Recorder
 from typing_extensions import TypedDict
 
 from clientele import api
 
 SECRET = "hunter2"
 T = TypeVar("T")
-
-
-class Recorder:
-    """A client, and the last request that it has sent."""
-
-    def __init__(self, status: int = 200, **settings: Any) -> None:
-        self.status = status
-        self.request: httpx2.Request | None = None
-        self.client = api.APIClient("http://test", transport=httpx2.MockTransport(self.answer), **settings)
-
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.request = request
-        return httpx2.Response(self.status, json=None)
-
-    @property
-    def sent(self) -> Any:
-        return json.loads(self.request.content)
 
 
 @pytest.fixture
@@ -455,7 +437,7 @@ def test_what_fits_is_sent_as_it_is(recorder, annotation, value):
     def send(data: annotation, *, result: None) -> None: ...
 
     recorder.client.post("/")(send)(value)
-    assert recorder.request.read() == b"text"
+    assert recorder.request.content == b"text"
 
 
 # Fields that are left out.

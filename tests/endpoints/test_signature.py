@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import functools
 import inspect
+import json
 import traceback
 import types
 import typing
@@ -24,6 +25,7 @@ from typing import Annotated, Any, TypeVar
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import Recorder, client_of
 from typing_extensions import TypeAliasType, TypedDict
 
 from clientele import api
@@ -298,14 +300,9 @@ class TestWrappers:
 def test_a_first_parameter_called_cls_of_a_plain_function_is_sent():
     def find(cls: str, *, result: None) -> None: ...
 
-    sent: list[httpx2.Request] = []
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        sent.append(request)
-        return httpx2.Response(200, json=None)
-
-    api.APIClient("http://test", transport=httpx2.MockTransport(answer)).get("/")(find)("economy")
-    assert str(sent[0].url) == "http://test/?cls=economy"
+    recorder = Recorder()
+    recorder.client.get("/")(find)("economy")
+    assert str(recorder.request.url) == "http://test/?cls=economy"
 
 
 def test_a_decorator_without_a_path_is_refused():
@@ -409,8 +406,7 @@ def test_every_annotation_of_an_async_stream_is_taken(serve, annotation):
 
 def answering(content: Any, **options: Any) -> api.APIClient:
     """A client that gets this JSON as the answer to everything."""
-    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, json=content))
-    return api.APIClient(base_url="http://test", transport=transport, async_transport=transport, **options)
+    return client_of(json.dumps(content).encode(), **options)
 
 
 def test_types_defined_inside_a_function_are_found():
@@ -513,14 +509,10 @@ def test_the_annotations_of_the_return_and_of_response_need_not_exist():
 
 
 def test_methods_are_endpoints():
-    requests = []
-
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        requests.append(str(request.url))
-        return httpx2.Response(200, json=5)
+    recorder = Recorder(b"5")
 
     class API:
-        client = api.APIClient(base_url="http://test", transport=httpx2.MockTransport(handler))
+        client = recorder.client
         factor = 2
 
         @client.get("/items/{item_id}")
@@ -542,7 +534,7 @@ def test_methods_are_endpoints():
     assert API.doubled(API(), 8, size=3) == 10
     assert API.static(1) == 5
     assert API.of_class() == 10
-    assert requests == [
+    assert [str(request.url) for request in recorder.requests] == [
         "http://test/items/7?size=1",
         "http://test/items/8?size=3",
         "http://test/static?size=1",

@@ -16,6 +16,7 @@ import fastapi
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import Recorder
 from tests.servers import END, EVENT_STREAM, answer, chunk, events
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -24,27 +25,7 @@ from clientele import api
 pytestmark = pytest.mark.every_python
 
 
-class Wire:
-    """A client whose requests are kept instead of sent."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.requests: list[httpx2.Request] = []
-        transport = httpx2.MockTransport(self.answer)
-        self.client = api.APIClient("http://test", transport=transport, async_transport=transport, **settings)
-
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
-        request.read()
-        self.requests.append(request)
-        return httpx2.Response(200, json=None)
-
-    @property
-    def target(self) -> str:
-        return self.requests[-1].url.raw_path.decode()
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.requests[-1].content)
-
+class Wire(Recorder):
     def headers(self) -> list[tuple[str, str]]:
         """The headers that are not httpx2's own, named as they are written."""
         own = {name.lower() for name in httpx2.Client().headers} | {"host", "content-length"}
@@ -182,7 +163,7 @@ class TestHeader:
 
         post({"a": 1}, "application/merge-patch+json")
         assert wire.headers() == [("content-type", "application/merge-patch+json")]
-        assert wire.body == {"a": 1}
+        assert wire.sent == {"a": 1}
 
     def test_what_it_says_of_accept_stands_on_a_stream(self, serve):
         server = serve(events("a"))
@@ -510,7 +491,7 @@ class TestBody:
         ) -> None: ...
 
         post(User(name="x"), datetime.date(2026, 1, 2), "text")
-        assert wire.body == {"user": {"name": "x", "age": None}, "theDate": "2026-01-02", "note": "text"}
+        assert wire.sent == {"user": {"name": "x", "age": None}, "theDate": "2026-01-02", "note": "text"}
         assert wire.requests[-1].headers["Content-Type"] == "application/json"
 
     def test_data_is_a_member_beside_another(self, wire):
@@ -518,7 +499,7 @@ class TestBody:
         def post(data: User, dry_run: Annotated[bool, api.Body("dryRun")], *, result: None) -> None: ...
 
         post(User(name="x"), True)
-        assert wire.body == {"data": {"name": "x", "age": None}, "dryRun": True}
+        assert wire.sent == {"data": {"name": "x", "age": None}, "dryRun": True}
 
     def test_members_that_are_all_none_leave_an_empty_object(self, wire):
         @wire.client.patch("/")
@@ -530,9 +511,9 @@ class TestBody:
         ) -> None: ...
 
         patch()
-        assert wire.body == {}
+        assert wire.sent == {}
         patch(age=0)
-        assert wire.body == {"age": 0}
+        assert wire.sent == {"age": 0}
 
     def test_the_serializer_of_a_member_is_used(self, wire):
         @wire.client.post("/")
@@ -544,7 +525,7 @@ class TestBody:
         ) -> None: ...
 
         post("x", "y")
-        assert wire.body == {"a": "X", "b": "y"}
+        assert wire.sent == {"a": "X", "b": "y"}
 
     def test_a_streaming_request_has_them_too(self, serve):
         server = serve(events("a"))
@@ -598,7 +579,7 @@ class TestNames:
         assert wire.target == "/d?data=a"
         assert wire.requests[-1].headers["query"] == "b"
         assert wire.requests[-1].headers["Cookie"] == "headers=c"
-        assert wire.body == {"cls": 5}
+        assert wire.sent == {"cls": 5}
 
     def test_data_may_be_a_query_of_a_get(self, wire):
         @wire.client.get("/")
@@ -782,7 +763,7 @@ class TestForwardReferences:
         LaterId = Annotated[str, api.Header("X-Later-Id")]
         post("a", Later(size=5), "7")
         assert wire.target == "/a"
-        assert wire.body == {"size": 5}
+        assert wire.sent == {"size": 5}
         assert wire.requests[-1].headers["X-Later-Id"] == "7"
 
     def test_a_wrong_declaration_is_refused_at_the_first_call_then(self, wire):
@@ -810,7 +791,7 @@ class TestForwardReferences:
             scope,
         )
         assert wire.client.post("/")(scope["post"])(5) is None
-        assert wire.body == 5
+        assert wire.sent == 5
 
 
 class TestLastEventID:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Protocol
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import stream_of
 from tests.servers import END, EVENT_STREAM, Connection, chunk
 from tests.sides import Side
 from typing_extensions import TypeAliasType, TypedDict
@@ -77,20 +78,10 @@ DATA = ['{"id": 7}', "of no name", '{"text":\n "a"}', '{"text": "b"}']
 """The data of the events in `STREAM`."""
 
 
-def client_of(body: bytes) -> api.APIClient:
-    """A client of a server that always sends this event stream."""
-
-    def respond(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, content=body, headers={"Content-Type": "text/event-stream"})
-
-    transport = httpx2.MockTransport(respond)
-    return api.APIClient("http://test", transport=transport, async_transport=transport)
-
-
 def declare(item_type: Any, **options: Any) -> Any:
     """Declare a streaming endpoint, and do not call it."""
 
-    @client_of(b"").get("/", streaming_response=True, **options)
+    @stream_of(b"").get("/", streaming_response=True, **options)
     def stream(*, result: Iterator[item_type]) -> Iterator[item_type]:
         return result
 
@@ -104,7 +95,7 @@ def named(*events: tuple[str, str]) -> bytes:
 
 class TestWholeEvents:
     def test_an_event_without_a_type_has_its_data_as_text(self, side):
-        reading = side.read(client_of(STREAM), api.ServerSentEvent)
+        reading = side.read(stream_of(STREAM), api.ServerSentEvent)
         assert reading.error is None
         assert reading.items == [
             api.ServerSentEvent(DATA[0], "start", "1"),
@@ -114,7 +105,7 @@ class TestWholeEvents:
         ]
 
     def test_an_event_with_a_type_has_its_data_validated(self, side):
-        reading = side.read(client_of(named(("delta", '{"text": "a"}'))), api.ServerSentEvent[Delta])
+        reading = side.read(stream_of(named(("delta", '{"text": "a"}'))), api.ServerSentEvent[Delta])
         assert reading.items == [api.ServerSentEvent(Delta(text="a"), "delta")]
 
     @pytest.mark.parametrize(
@@ -129,14 +120,14 @@ class TestWholeEvents:
     )
     def test_a_union_with_comment_yields_comments_too_in_order(self, side, item_type, first, last):
         body = b": x\n\nevent: a\ndata: 1\n\n:y\nevent: b\n: z\ndata: 2\n\n:"
-        reading = side.read(client_of(body + b"\n"), item_type | api.Comment)
+        reading = side.read(stream_of(body + b"\n"), item_type | api.Comment)
         comments = [api.Comment(text) for text in ("x", "y", "z", "")]
         assert reading.error is None
         assert reading.items == [comments[0], first, *comments[1:3], last, comments[3]]
 
     @pytest.mark.parametrize("item_type", [api.ServerSentEvent, int, str])
     def test_comments_are_left_out_where_no_type_asks_for_them(self, side, item_type):
-        reading = side.read(client_of(b": x\n\ndata: 1\n\n:y\n\n"), item_type)
+        reading = side.read(stream_of(b": x\n\ndata: 1\n\n:y\n\n"), item_type)
         assert [str(getattr(item, "data", item)) for item in reading.items] == ["1"]
 
     def test_a_comment_is_yielded_before_the_next_byte_is_sent(self, serve):
@@ -168,7 +159,7 @@ class TestWholeEvents:
     def test_a_union_means_the_same_however_it_is_written(self, events, comments_first):
         item_type = api.Comment | events if comments_first else events | api.Comment
         body = b': x\n\ndata: {"kind": "start", "id": 1}\n\ndata: {"kind": "delta", "text": "a"}\n\n'
-        reading = Side("sync").read(client_of(body), item_type)
+        reading = Side("sync").read(stream_of(body), item_type)
         assert reading.error is None
         expected = [api.ServerSentEvent(Start(id=1)), api.ServerSentEvent(Delta(text="a"))]
         assert reading.items == [api.Comment("x"), *expected]
@@ -185,7 +176,7 @@ class TestWholeEvents:
         ids=str,
     )
     def test_a_comment_in_an_alias_is_a_comment(self, item_type):
-        reading = Side("sync").read(client_of(b': x\n\ndata: {"text": "a"}\n\n'), item_type)
+        reading = Side("sync").read(stream_of(b': x\n\ndata: {"text": "a"}\n\n'), item_type)
         assert reading.error is None
         assert reading.items == [api.Comment("x"), Delta(text="a")]
 
@@ -210,7 +201,7 @@ class TestWholeEvents:
         assert "stream(): parameter 'result': " in str(caught.value)
 
     def test_comments_are_counted_as_items_but_not_as_events(self, side):
-        reading = side.read(client_of(b": a\n\ndata: 1\n\n: b\n\n: c\n\ndata: x\n\n"), int | api.Comment)
+        reading = side.read(stream_of(b": a\n\ndata: 1\n\n: b\n\n: c\n\ndata: x\n\n"), int | api.Comment)
         assert len(reading.items) == 4
         assert reading.error.items_received == 4
         assert "event 2 of the stream is not int" in str(reading.error)
@@ -300,7 +291,7 @@ class TestNamesChooseTypes:
             ("stop", '{"reason": "end"}'),
         )
         reading = side.read(
-            client_of(body),
+            stream_of(body),
             Start | Delta | Usage | str | int | Stop,
             event_map={"start": Start, "delta": Delta, "usage": Usage, "text": str, "count": int, "stop": Stop},
         )
@@ -309,25 +300,27 @@ class TestNamesChooseTypes:
 
     def test_the_name_chooses_even_where_the_data_fits_another_type(self, side):
         body = named(("loud", '{"text": "a"}'), ("delta", '{"text": "a"}'))
-        reading = side.read(client_of(body), Delta | LoudDelta, event_map={"delta": Delta, "loud": LoudDelta})
+        reading = side.read(stream_of(body), Delta | LoudDelta, event_map={"delta": Delta, "loud": LoudDelta})
         assert [type(item) for item in reading.items] == [LoudDelta, Delta]
 
     def test_an_event_without_a_name_is_a_message(self, side):
         reading = side.read(
-            client_of(b"data: 1\n\nevent:\ndata: 2\n\nevent\ndata: 3\n\n"), int, event_map={"message": int}
+            stream_of(b"data: 1\n\nevent:\ndata: 2\n\nevent\ndata: 3\n\n"),
+            int,
+            event_map={"message": int},
         )
         assert reading.items == [1, 2, 3]
 
     @pytest.mark.parametrize("name", ["content.delta", "Größe", "*", "a b", "None"])
     def test_a_name_is_taken_literally(self, side, name):
         body = named((name, "1"), (name.upper() + "x", "2"))
-        reading = side.read(client_of(body), int | str, event_map={name: int, "message": str})
+        reading = side.read(stream_of(body), int | str, event_map={name: int, "message": str})
         assert reading.items == ([1, 2] if name == "*" else [1])
 
     def test_none_skips(self, side, caplog):
         body = named(("ping", "not JSON"), ("count", "1"), ("ping", "{}"))
         with caplog.at_level(logging.INFO, "clientele"):
-            reading = side.read(client_of(body), int, event_map={"count": int, "ping": None})
+            reading = side.read(stream_of(body), int, event_map={"count": int, "ping": None})
         assert (reading.items, reading.error) == ([1], None)
         assert caplog.records == []
 
@@ -346,17 +339,17 @@ class TestNamesChooseTypes:
     def test_a_raised_event_is_not_one_that_does_not_fit(self, side):
         """A `ValueError` for an event's name is the endpoint's own wish, whatever becomes of events that do not fit."""
         reading = side.read(
-            client_of(named(("error", "x"))), int, event_map={"count": int, "error": ValueError}, on_invalid="skip"
+            stream_of(named(("error", "x"))), int, event_map={"count": int, "error": ValueError}, on_invalid="skip"
         )
         assert type(reading.error) is ValueError
 
     def test_undecodable_bytes_are_replaced_in_what_is_raised(self, side):
         body = b"event: error\ndata: \xff\n\n"
-        reading = side.read(client_of(body), int, event_map={"count": int, "error": OverloadedError})
+        reading = side.read(stream_of(body), int, event_map={"count": int, "error": OverloadedError})
         assert reading.error.args[0].data == "\ufffd"
 
     def test_a_stream_that_raised_has_failed(self):
-        @client_of(named(("error", "x"), ("count", "1"))).get(
+        @stream_of(named(("error", "x"), ("count", "1"))).get(
             "/", streaming_response=True, event_map={"count": int, "error": OverloadedError}
         )
         def stream(*, result: Iterator[int]) -> Iterator[int]:
@@ -373,7 +366,7 @@ class TestNamesChooseTypes:
             def __init__(self, event: api.ServerSentEvent) -> None:
                 raise ZeroDivisionError
 
-        reading = side.read(client_of(named(("error", "x"))), int, event_map={"count": int, "error": PickyError})
+        reading = side.read(stream_of(named(("error", "x"))), int, event_map={"count": int, "error": PickyError})
         assert isinstance(reading.error, ZeroDivisionError)
 
     def test_an_exceptions_own_making_cannot_end_the_stream(self, side):
@@ -381,7 +374,7 @@ class TestNamesChooseTypes:
             def __init__(self, event: api.ServerSentEvent) -> None:
                 raise StopIteration
 
-        reading = side.read(client_of(named(("error", "x"))), int, event_map={"count": int, "error": PickyError})
+        reading = side.read(stream_of(named(("error", "x"))), int, event_map={"count": int, "error": PickyError})
         assert isinstance(reading.error, RuntimeError)
 
     def test_an_error_whose_data_does_not_fit_is_named_by_its_exception(self, side):
@@ -392,9 +385,9 @@ class TestNamesChooseTypes:
                 super().__init__(Delta.model_validate_json(event.data))
 
         body = named(("error", '{"text": "a"}'))
-        reading = side.read(client_of(body), int, event_map={"count": int, "error": ParsedError})
+        reading = side.read(stream_of(body), int, event_map={"count": int, "error": ParsedError})
         assert reading.error.args == (Delta(text="a"),)
-        reading = side.read(client_of(named(("error", "{}"))), int, event_map={"count": int, "error": ParsedError})
+        reading = side.read(stream_of(named(("error", "{}"))), int, event_map={"count": int, "error": ParsedError})
         assert isinstance(reading.error, api.StreamDecodeError | pydantic.ValidationError)
         assert "is not None" not in str(reading.error)
 
@@ -405,23 +398,23 @@ class TestNamesChooseTypes:
     def test_a_star_takes_every_name_not_listed(self, side, caplog, entry, expected):
         body = named(("count", "1"), ("new", "x"), ("message", "x"))
         with caplog.at_level(logging.INFO, "clientele"):
-            reading = side.read(client_of(body), str, event_map={"count": str, "*": entry})
+            reading = side.read(stream_of(body), str, event_map={"count": str, "*": entry})
         assert (reading.items, reading.error) == (expected, None)
         assert caplog.records == []
 
     def test_a_star_may_raise(self, side):
         body = named(("count", "1"), ("new", "x"))
-        reading = side.read(client_of(body), int, event_map={"count": int, "*": OverloadedError})
+        reading = side.read(stream_of(body), int, event_map={"count": int, "*": OverloadedError})
         assert reading.items == [1]
         assert reading.error.args == (api.ServerSentEvent("x", "new"),)
 
     def test_a_star_alone_maps_every_event(self, side):
-        assert side.read(client_of(named(("a", "1"), ("b", "2"))), int, event_map={"*": int}).items == [1, 2]
+        assert side.read(stream_of(named(("a", "1"), ("b", "2"))), int, event_map={"*": int}).items == [1, 2]
 
     def test_names_not_listed_are_skipped_and_each_is_logged_once(self, side, caplog):
         body = named(("new", "1"), ("count", "2"), ("new", "3"), ("newer", "4"), ("new", "5"))
         with caplog.at_level(logging.DEBUG, "clientele"):
-            reading = side.read(client_of(body), int, event_map={"count": int})
+            reading = side.read(stream_of(body), int, event_map={"count": int})
         assert (reading.items, reading.error) == ([2], None)
         records = [record for record in caplog.records if record.name == "clientele"]
         assert [record.levelname for record in records] == ["INFO", "INFO"]
@@ -429,7 +422,7 @@ class TestNamesChooseTypes:
         assert ["'newer'" in record.getMessage() for record in records] == [False, True]
 
     def test_a_name_is_logged_once_for_all_calls_of_an_endpoint(self, caplog):
-        @client_of(named(("new", "1"))).get("/", streaming_response=True, event_map={"count": int})
+        @stream_of(named(("new", "1"))).get("/", streaming_response=True, event_map={"count": int})
         def stream(*, result: Iterator[int]) -> Iterator[int]:
             return result
 
@@ -441,14 +434,14 @@ class TestNamesChooseTypes:
         """A server may make up a name for each event; what is kept of them is bounded."""
         body = named(*((f"made up {number}", "x") for number in range(2000)), ("count", "1"))
         with caplog.at_level(logging.INFO, "clientele"):
-            reading = Side("sync").read(client_of(body), int, event_map={"count": int})
+            reading = Side("sync").read(stream_of(body), int, event_map={"count": int})
         assert reading.items == [1]
         assert 0 < len(caplog.records) < 2000
 
     def test_a_name_cannot_forge_a_line_of_the_log(self, caplog):
         body = b"event: " + b"x" * 10_000 + b"\x1b[2J\x00\ndata: 1\n\nevent: a\x1b[2Jb\ndata: 2\n\n"
         with caplog.at_level(logging.INFO, "clientele"):
-            Side("sync").read(client_of(body), int, event_map={"count": int})
+            Side("sync").read(stream_of(body), int, event_map={"count": int})
         for message in (record.getMessage() for record in caplog.records):
             assert "\x1b" not in message
             assert len(message) < 1000
@@ -457,12 +450,16 @@ class TestNamesChooseTypes:
     def test_an_event_without_data_is_none_at_all(self, side):
         """The standard drops an event that has no data, whatever its name."""
         body = b"event: error\n\nevent: count\ndata: 1\n\n"
-        reading = side.read(client_of(body), int, event_map={"count": int, "error": OverloadedError})
+        reading = side.read(stream_of(body), int, event_map={"count": int, "error": OverloadedError})
         assert (reading.items, reading.error) == ([1], None)
 
     def test_an_event_that_is_not_of_its_names_type_does_not_fit(self, side):
         body = named(("start", '{"id": 7}'), ("ping", ""), ("delta", '{"id": 7}'))
-        reading = side.read(client_of(body), Start | Delta, event_map={"start": Start, "delta": Delta, "ping": None})
+        reading = side.read(
+            stream_of(body),
+            Start | Delta,
+            event_map={"start": Start, "delta": Delta, "ping": None},
+        )
         assert reading.items == [Start(id=7)]
         assert isinstance(reading.error, api.StreamDecodeError)
         assert "event 3 ('delta') of the stream is not Delta: text: Field required" in str(reading.error)
@@ -470,13 +467,13 @@ class TestNamesChooseTypes:
         assert reading.error.event == api.ServerSentEvent('{"id": 7}', "delta")
 
     def test_an_event_that_a_star_took_is_shown_with_the_stars_type(self, side):
-        reading = side.read(client_of(named(("new", "x"))), Start | int, event_map={"start": Start, "*": int})
+        reading = side.read(stream_of(named(("new", "x"))), Start | int, event_map={"start": Start, "*": int})
         assert "event 1 ('new') of the stream is not int" in str(reading.error)
 
     def test_the_map_is_settled_when_the_endpoint_is_declared(self):
         event_map: dict[str, Any] = {"count": int}
 
-        @client_of(named(("count", "1"), ("new", "x"))).get("/", streaming_response=True, event_map=event_map)
+        @stream_of(named(("count", "1"), ("new", "x"))).get("/", streaming_response=True, event_map=event_map)
         def stream(*, result: Iterator[int]) -> Iterator[int]:
             return result
 
@@ -538,7 +535,9 @@ def test_the_annotation_may_be_written_in_many_ways(item_type, is_whole, with_co
         event_map["nothing"] = type(None)
     body = b': x\n\nevent: start\ndata: {"id": 7}\n\nevent: ping\ndata: x\n\nevent: delta\ndata: {"text": "a"}\n\n'
     reading = Side("sync").read(
-        client_of(body), item_type | api.Comment if with_comments else item_type, event_map=event_map
+        stream_of(body),
+        item_type | api.Comment if with_comments else item_type,
+        event_map=event_map,
     )
     comments = [api.Comment("x")] if with_comments else []
     data = [api.ServerSentEvent(START, "start"), api.ServerSentEvent(DELTA, "delta")] if is_whole else [START, DELTA]
@@ -677,7 +676,7 @@ def test_a_format_without_names_has_no_event_map(stream_format):
 
 
 def test_an_event_map_is_for_streams():
-    client = client_of(b"")
+    client = stream_of(b"")
     with pytest.raises(TypeError, match="event_map is for streams; add streaming_response=True"):
         client.get("/", event_map={"start": Start})
 
@@ -693,11 +692,11 @@ def test_any_mapping_will_do(side):
         def __len__(self) -> int:
             return 1
 
-    assert side.read(client_of(named(("count", "1"), ("new", "x"))), int, event_map=Names()).items == [1]
+    assert side.read(stream_of(named(("count", "1"), ("new", "x"))), int, event_map=Names()).items == [1]
 
 
 def test_an_annotation_that_is_not_there_yet_is_checked_at_the_first_call():
-    @client_of(b"").get("/", streaming_response=True, event_map={"start": Start})
+    @stream_of(b"").get("/", streaming_response=True, event_map={"start": Start})
     def stream(*, result: Iterator[Later]) -> Iterator[Later]:
         return result
 
@@ -711,10 +710,7 @@ def test_an_annotation_that_is_not_there_yet_is_checked_at_the_first_call():
 def test_a_name_is_logged_once_for_all_direct_calls_of_a_client(caplog):
     caplog.set_level(logging.INFO, "clientele")
     stream = b"event: a\ndata: 1\n\nevent: new\ndata: 1\n\n"
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=stream)
-    )
-    client = api.APIClient("http://test", transport=transport)
+    client = stream_of(stream)
     for _ in range(3):
         assert list(client.stream("GET", "/", int, event_map={"a": int})) == [1]
     assert [record.getMessage() for record in caplog.records if "'new'" in record.getMessage()] == [

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NewType
 import httpx2
 import pydantic
 import pytest
+from tests import fakes
 from tests.servers import END, WAIT, Connection, answer, chunk
 from tests.sides import Reading, Side
 
@@ -70,12 +71,8 @@ def read_mocked(
     item_type: Any, content_type: str, body: bytes, *, stream_format: Any = None, **settings: Any
 ) -> Reading:
     """Read a stream that comes over no wire."""
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(
-            200, headers=[(b"Content-Type", content_type.encode("latin-1"))], stream=httpx2.ByteStream(body)
-        )
-    )
-    client = api.APIClient("http://test", transport=transport, **settings)
+    headers = [(b"Content-Type", content_type.encode("latin-1"))]
+    client = fakes.client_of(httpx2.Response(200, headers=headers, content=body), **settings)
     return Side("sync").read(client, item_type, stream_format=stream_format)
 
 

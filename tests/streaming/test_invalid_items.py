@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import httpx2
 import pydantic
 import pytest
+from tests.fakes import stream_of
 from tests.servers import EVENT_STREAM, WAIT, Connection, answer, chunk
 from tests.sides import Side
 
@@ -47,16 +48,6 @@ BODY = b'data: 1\n\n: x\n\nevent: odd\nid: 7\nretry: 20\ndata: {"no":\ndata: num
 ODD = api.ServerSentEvent('{"no":\nnumber}', "odd", "7", 20)
 
 
-def client_of(body: bytes, content_type: str = "text/event-stream") -> api.APIClient:
-    """A client of a server that always sends this."""
-
-    def respond(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, content=body, headers={"Content-Type": content_type})
-
-    transport = httpx2.MockTransport(respond)
-    return api.APIClient("http://test", transport=transport, async_transport=transport)
-
-
 def reraise(error: api.StreamDecodeError) -> Any:
     raise error
 
@@ -80,7 +71,7 @@ def test_an_item_that_does_not_fit_raises_unless_said_otherwise(side, serve, opt
 
 def test_skipping_leaves_out_what_does_not_fit_and_logs_each_with_its_event(side, caplog):
     with caplog.at_level(logging.DEBUG, "clientele"):
-        reading = side.read(client_of(BODY), int, on_invalid="skip")
+        reading = side.read(stream_of(BODY), int, on_invalid="skip")
     assert (reading.items, reading.error) == ([1, 3], None)
     first, second = (record for record in caplog.records if record.name == "clientele")
     assert (first.levelname, second.levelname) == ("WARNING", "WARNING")
@@ -92,7 +83,7 @@ def test_skipping_leaves_out_what_does_not_fit_and_logs_each_with_its_event(side
 
 
 def test_what_is_logged_shows_no_secrets_and_is_cut(caplog):
-    client = client_of(b"data: " + b"x\x1b" * 10_000 + b"\n\n")
+    client = stream_of(b"data: " + b"x\x1b" * 10_000 + b"\n\n")
     with caplog.at_level(logging.WARNING, "clientele"):
         Side("sync").read(client, int, path="/?api_key=hush", on_invalid="skip")
     (message,) = (record.getMessage() for record in caplog.records)
@@ -104,13 +95,13 @@ def test_what_is_logged_shows_no_secrets_and_is_cut(caplog):
 def test_a_stream_of_which_nothing_fits_is_read_to_its_end(side, caplog):
     body = b"data: x\n\n" * 5000
     with caplog.at_level(logging.CRITICAL, "clientele"):
-        reading = side.read(client_of(body), int, on_invalid="skip")
+        reading = side.read(stream_of(body), int, on_invalid="skip")
     assert (reading.items, reading.error) == ([], None)
 
 
 def test_a_function_is_given_the_exception_that_would_have_been_raised(side):
     errors: list[api.StreamDecodeError] = []
-    reading = side.read(client_of(BODY), int, on_invalid=errors.append)
+    reading = side.read(stream_of(BODY), int, on_invalid=errors.append)
     assert reading.error is None
     assert [type(error) for error in errors] == [api.StreamDecodeError] * 2
     assert [error.event for error in errors] == [ODD, api.ServerSentEvent("[DONE]", id="7")]
@@ -121,7 +112,7 @@ def test_a_function_is_given_the_exception_that_would_have_been_raised(side):
 
 @pytest.mark.parametrize("replacement", [-1, "text", None, False, [], StopIteration(), NotImplemented], ids=repr)
 def test_what_a_function_returns_stands_in_for_the_item(side, replacement):
-    reading = side.read(client_of(BODY), int, on_invalid=lambda error: replacement)
+    reading = side.read(stream_of(BODY), int, on_invalid=lambda error: replacement)
     assert reading.error is None
     assert [reading.items[0], reading.items[2]] == [1, 3]
     assert len(reading.items) == 4
@@ -131,7 +122,11 @@ def test_what_a_function_returns_stands_in_for_the_item(side, replacement):
 
 def test_what_a_function_returns_is_the_whole_item(side):
     """Where the whole event is the item, so is its replacement."""
-    reading = side.read(client_of(BODY), api.ServerSentEvent[int] | api.Comment, on_invalid=lambda error: error.event)
+    reading = side.read(
+        stream_of(BODY),
+        api.ServerSentEvent[int] | api.Comment,
+        on_invalid=lambda error: error.event,
+    )
     assert reading.items == [
         api.ServerSentEvent(1),
         api.Comment("x"),
@@ -159,14 +154,14 @@ def test_a_function_cannot_end_the_stream_in_silence(side, raised):
     def stop(error: api.StreamDecodeError) -> Any:
         raise raised
 
-    reading = side.read(client_of(BODY), int, on_invalid=stop)
+    reading = side.read(stream_of(BODY), int, on_invalid=stop)
     assert reading.items == [1]
     assert isinstance(reading.error, RuntimeError)
 
 
 def test_a_function_may_raise_what_validates_its_replacement(side):
     """A replacement that is itself wrong is not a second event that does not fit."""
-    reading = side.read(client_of(BODY), int, on_invalid=lambda error: Token.model_validate_json(error.event.data))
+    reading = side.read(stream_of(BODY), int, on_invalid=lambda error: Token.model_validate_json(error.event.data))
     assert reading.items == [1]
     assert isinstance(reading.error, pydantic.ValidationError)
 
@@ -192,7 +187,10 @@ def test_numbers_in_messages_count_events_and_items_received_counts_items(side):
         return 0
 
     reading = side.read(
-        client_of(body), int | api.Comment, event_map={"count": int, "ping": None}, on_invalid=on_invalid
+        stream_of(body),
+        int | api.Comment,
+        event_map={"count": int, "ping": None},
+        on_invalid=on_invalid,
     )
     assert reading.items == [api.Comment("a comment is an item here, and no event"), 1, 0, 0]
     assert reading.error is errors[-1]
@@ -204,7 +202,7 @@ def test_numbers_in_messages_count_events_and_items_received_counts_items(side):
 
 def test_skipped_events_are_no_items_received(side):
     server_body = b"data: 1\n\ndata: x\n\ndata: y\n\ndata: " + b"z" * 1000
-    reading = side.read(client_of(server_body), int, on_invalid="skip", max_event_size=100)
+    reading = side.read(stream_of(server_body), int, on_invalid="skip", max_event_size=100)
     assert reading.items == [1]
     assert isinstance(reading.error, api.EventTooLarge)
     assert reading.error.items_received == 1
@@ -214,7 +212,7 @@ def test_skipped_events_are_no_items_received(side):
 @pytest.mark.parametrize("on_invalid", ["skip", lambda error: None])
 def test_only_what_does_not_fit_is_passed_over(side, serve, on_invalid):
     """An event that is too large, and a stream that breaks off, raise all the same."""
-    reading = side.read(client_of(b"data: " + b"x" * 100), int, on_invalid=on_invalid, max_event_size=10)
+    reading = side.read(stream_of(b"data: " + b"x" * 100), int, on_invalid=on_invalid, max_event_size=10)
     assert isinstance(reading.error, api.EventTooLarge)
 
     async def break_off(connection: Connection) -> None:
@@ -231,7 +229,7 @@ def test_what_a_validator_raises_on_purpose_is_not_passed_over(side):
         raise UnfitError
 
     item_type = Annotated[int, pydantic.AfterValidator(check)]
-    reading = side.read(client_of(b"data: 1\n\n"), item_type, on_invalid="skip")
+    reading = side.read(stream_of(b"data: 1\n\n"), item_type, on_invalid="skip")
     assert isinstance(reading.error, UnfitError)
 
 
@@ -256,7 +254,7 @@ def test_other_formats_pass_over_what_does_not_fit_too(side, serve, content_type
 @pytest.mark.parametrize("on_invalid", ["ignore", "", None, 5, True, UnfitError("x"), b"skip"], ids=repr)
 def test_what_on_invalid_does_not_know_is_refused(on_invalid):
     with pytest.raises(TypeError, match=r"GET /: on_invalid is .*; it is 'raise', 'skip' or a function of a Stream"):
-        client_of(b"").get("/", streaming_response=True, on_invalid=on_invalid)
+        stream_of(b"").get("/", streaming_response=True, on_invalid=on_invalid)
 
 
 async def coroutine_function(argument: Any) -> Any:
@@ -276,12 +274,12 @@ class CoroutineObject:
 )
 def test_a_function_that_would_have_to_be_awaited_is_refused(option, function):
     with pytest.raises(TypeError, match=f"GET /: {option} is an async function; nothing awaits it"):
-        client_of(b"").get("/", streaming_response=True, **{option: function})
+        stream_of(b"").get("/", streaming_response=True, **{option: function})
 
 
 def test_on_invalid_is_for_streams():
     with pytest.raises(TypeError, match="on_invalid is for streams; add streaming_response=True, or leave it out"):
-        client_of(b"").get("/", on_invalid="skip")
+        stream_of(b"").get("/", on_invalid="skip")
 
 
 PARSED = b"data: 1,2\n\n:x\n\nevent: odd\nid: 7\ndata: 3,\ndata: 4\n\n"
@@ -326,17 +324,17 @@ class TestResponseParser:
         ],
     )
     def test_makes_the_items(self, side, item_type, parser, items):
-        reading = side.read(client_of(PARSED), item_type, response_parser=parser)
+        reading = side.read(stream_of(PARSED), item_type, response_parser=parser)
         assert reading.error is None
         assert reading.items == items
 
     def test_is_given_text_where_bytes_cannot_be_decoded(self, side):
-        reading = side.read(client_of(b"data: \xff\n\ndata: \xc3\xbc\n\n"), str, response_parser=str.upper)
+        reading = side.read(stream_of(b"data: \xff\n\ndata: \xc3\xbc\n\n"), str, response_parser=str.upper)
         assert reading.items == ["\ufffd", "Ü"]
 
     def test_its_item_is_not_validated(self, side):
         """It is the user's own parser; what it returns is what the item is."""
-        assert side.read(client_of(b"data: x\n\n"), int, response_parser=str.upper).items == ["X"]
+        assert side.read(stream_of(b"data: x\n\n"), int, response_parser=str.upper).items == ["X"]
 
     def test_is_called_once_for_each_event_as_it_arrives(self, serve):
         received = threading.Event()
@@ -384,7 +382,7 @@ class TestResponseParser:
     )
     @pytest.mark.parametrize("item_type", [int, api.ServerSentEvent[int]])
     def test_its_value_error_says_that_the_event_does_not_fit(self, side, item_type, parser, cause):
-        reading = side.read(client_of("data: ü\n\n".encode()), item_type, response_parser=parser)
+        reading = side.read(stream_of("data: ü\n\n".encode()), item_type, response_parser=parser)
         assert reading.items == []
         error = reading.error
         assert isinstance(error, api.StreamDecodeError)
@@ -399,7 +397,7 @@ class TestResponseParser:
 
     def test_a_mismatch_is_subject_to_on_invalid(self, side, caplog):
         body = b"data: 1\n\ndata: x\n\ndata: 3\n\n"
-        client = client_of(body)
+        client = stream_of(body)
         with caplog.at_level(logging.WARNING, "clientele"):
             assert side.read(client, int, response_parser=int, on_invalid="skip").items == [1, 3]
         assert [record.stream_event for record in caplog.records] == [api.ServerSentEvent("x")]
@@ -426,7 +424,7 @@ class TestResponseParser:
         def parse(text: str) -> int:
             raise raised
 
-        reading = side.read(client_of(b"data: 1\n\n"), int, response_parser=parse)
+        reading = side.read(stream_of(b"data: 1\n\n"), int, response_parser=parse)
         assert isinstance(reading.error, RuntimeError)
 
     def test_any_callable_will_do(self, side):
@@ -437,7 +435,7 @@ class TestResponseParser:
             def __call__(self, text: str) -> int:
                 return self.factor * int(text)
 
-        client = client_of(b"data: 2\n\n")
+        client = stream_of(b"data: 2\n\n")
         assert side.read(client, int, response_parser=Times(5)).items == [10]
         assert side.read(client, Decimal, response_parser=Decimal).items == [Decimal(2)]
         assert side.read(client, int, response_parser=functools.partial(int, base=16)).items == [2]
@@ -446,19 +444,19 @@ class TestResponseParser:
     @pytest.mark.parametrize("value", [{}, {"message": int}, {404: int}], ids=repr)
     def test_it_does_not_go_with_what_also_makes_items(self, other, value):
         with pytest.raises(TypeError) as caught:
-            client_of(b"").get("/", streaming_response=True, response_parser=int, **{other: value})
+            stream_of(b"").get("/", streaming_response=True, response_parser=int, **{other: value})
         for said in ("GET /: response_parser ", f" {other}", "; leave one out"):
             assert said in str(caught.value)
 
     @pytest.mark.parametrize("parser", [5, "json", {}, Token(text="a")], ids=repr)
     def test_what_is_no_function_is_refused(self, parser):
         with pytest.raises(TypeError, match=r"GET /: response_parser is .*; it is a function"):
-            client_of(b"").get("/", streaming_response=True, response_parser=parser)
+            stream_of(b"").get("/", streaming_response=True, response_parser=parser)
 
     def test_it_needs_frames_to_parse(self):
         """Bytes as they come are cut anywhere."""
         with pytest.raises(TypeError, match="stream_format='bytes' has no int"):
 
-            @client_of(b"").get("/", streaming_response=True, response_parser=int, stream_format="bytes")
+            @stream_of(b"").get("/", streaming_response=True, response_parser=int, stream_format="bytes")
             def stream(*, result: Iterator[int]) -> Iterator[int]:
                 return result

@@ -17,6 +17,7 @@ import anyio.to_thread
 import httpx2
 import pydantic
 import pytest
+from tests import fakes
 from tests.scripts import run_script
 from tests.servers import END, EVENT_STREAM, WAIT, Connection, Handler, RawServer, answer, chunk, events
 from tests.sides import Side
@@ -210,10 +211,7 @@ def test_the_terminator_is_an_event_with_this_data(until, stream, items):
 
 
 def mock_client(body: bytes, content_type: str, status: int = 200) -> api.APIClient:
-    transport = httpx2.MockTransport(
-        lambda request: httpx2.Response(status, content=body, headers={"Content-Type": content_type})
-    )
-    return api.APIClient("http://test", transport=transport, async_transport=transport)
+    return fakes.client_of(body, content_type, status=status)
 
 
 def test_a_terminator_cut_anywhere_is_found(side, serve):

@@ -254,6 +254,7 @@ class FakeServer(StandIn):
         self.requests: list[Request] = []
         self.clock = VirtualClock()
         self._routes: list[Route] = []
+        self._any: Route | None = None  # of what those do not answer
         self._unexpected: list[str] = []
         self._attempts: list[list[Any]] = []  # calls, and how many requests they have made
         self._lock = threading.RLock()
@@ -287,9 +288,16 @@ class FakeServer(StandIn):
                 self._routes.append(route)
         return route
 
+    def on_any(self) -> Route:
+        """The route of every request that no other one answers."""
+        with self._lock:
+            if self._any is None:
+                self._any = Route("any request", None, lambda request, call: True)
+        return self._any
+
     def assert_all_used(self) -> None:
         """Raise `UnexpectedRequest` if an answer was not given, or a request came that none was left for."""
-        unused = [each for route in self._routes for each in route._unused()]
+        unused = [each for route in self._all_routes() for each in route._unused()]
         if unused or self._unexpected:
             problems = [f"not asked for: {each}" for each in unused] + [
                 f"not answered: {each}" for each in self._unexpected
@@ -307,7 +315,7 @@ class FakeServer(StandIn):
                 sent.method, sent.url, sent.headers, content, call.endpoint, self._attempt(call, sent.url == first_url)
             )
             self.requests.append(request)
-            matching = [route for route in self._routes if route._matches(sent, call)]
+            matching = [route for route in self._all_routes() if route._matches(sent, call)]
             for route in matching:
                 if (answer := route._next()) is not None:
                     answer.given += 1
@@ -319,6 +327,9 @@ class FakeServer(StandIn):
                 raise UnexpectedRequest(self._message(f"a request came, and {used}: {request}"))
         return answer.reply(request, call)
 
+    def _all_routes(self) -> list[Route]:
+        return [*self._routes, *filter(None, [self._any])]
+
     def _attempt(self, call: Call, is_new: bool) -> int:
         for known in self._attempts:
             if known[0] is call:
@@ -328,7 +339,7 @@ class FakeServer(StandIn):
         return 1
 
     def _message(self, problem: str) -> str:
-        routes = [line for route in self._routes for line in route._told()] or [
+        routes = [line for route in self._all_routes() for line in route._told()] or [
             "none: server.on(endpoint).returns(...)"
         ]
         came = [f"{number}. {request}" for number, request in enumerate(self.requests, 1)] or ["none"]
