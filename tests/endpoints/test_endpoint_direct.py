@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import httpx2
 import pydantic
 import pytest
-from tests.servers import END, EVENT_STREAM, answer, chunk, events
+from tests.fakes import Recorder, client_of, stream_of
+from tests.servers import EVENT_STREAM, answer, chunk, events
 from tests.sides import RUNNERS
 
 from clientele import api
@@ -44,11 +44,11 @@ def read(side, client, *args, **options):
     return side.run(main)
 
 
-def test_a_request_sends_what_the_call_says_and_gives_the_type_that_it_names(side, serve):
-    server = serve(answer(b'{"name": "Ann"}'))
+def test_a_request_sends_what_the_call_says_and_gives_the_type_that_it_names(side):
+    recorder = Recorder(b'{"name": "Ann"}')
     user = request(
         side,
-        api.APIClient(base_url=server.url),
+        recorder.client,
         "put",
         "/users/{user_id}/{name}?full=1",
         User,
@@ -58,11 +58,11 @@ def test_a_request_sends_what_the_call_says_and_gives_the_type_that_it_names(sid
         path_params={"user_id": 5, "name": "a/b"},
     )
     assert user == User(name="Ann")
-    (received,) = server.requests
-    assert (received.method, received.target) == ("PUT", "/users/5/a%2Fb?full=1&tag=a&tag=b")
-    assert received.header("X-One") == "1"
-    assert received.header("Content-Type") == "application/json"
-    assert json.loads(received.body) == {"name": "Ann"}
+    (received,) = recorder.requests
+    assert (received.method, recorder.target) == ("PUT", "/users/5/a%2Fb?full=1&tag=a&tag=b")
+    assert received.headers["X-One"] == "1"
+    assert received.headers["Content-Type"] == "application/json"
+    assert received.body == {"name": "Ann"}
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,8 @@ def test_a_request_sends_what_the_call_says_and_gives_the_type_that_it_names(sid
         (Any, {"name": "Ann"}),
     ],
 )
-def test_a_request_takes_every_type_that_a_result_takes(side, serve, type_, result):
-    server = serve(answer(b'{"name": "Ann"}'))
-    assert request(side, api.APIClient(base_url=server.url), "GET", "/", type_) == result
+def test_a_request_takes_every_type_that_a_result_takes(side, type_, result):
+    assert request(side, client_of(b'{"name": "Ann"}'), "GET", "/", type_) == result
 
 
 def test_a_request_can_give_the_response_itself(side, serve):
@@ -85,35 +84,32 @@ def test_a_request_can_give_the_response_itself(side, serve):
     assert request(side, api.APIClient(base_url=server.url), "GET", "/", httpx2.Response).headers["X-One"] == "1"
 
 
-def test_the_status_of_a_request_may_decide_the_type(side, serve):
-    server = serve(answer(b'{"detail": "none"}', status="404 Not Found"))
-    client = api.APIClient(base_url=server.url)
+def test_the_status_of_a_request_may_decide_the_type(side):
+    client = client_of(b'{"detail": "none"}', status=404)
     result = request(side, client, "GET", "/", User | NotFound, response_map={404: NotFound})
     assert result == NotFound(detail="none")
     with pytest.raises(api.HTTPStatusError):
         request(side, client, "GET", "/", User)
 
 
-def test_a_request_may_have_a_parser_and_a_timeout(side, serve):
-    server = serve(answer(b"5"))
-    client = api.APIClient(base_url=server.url)
+def test_a_request_may_have_a_parser_and_a_timeout(side):
+    client = client_of(b"5")
     assert request(side, client, "GET", "/", int, response_parser=lambda response: len(response.text), timeout=5) == 1
 
 
-def test_a_stream_yields_the_type_that_the_call_names(side, serve):
-    server = serve(events('{"name": "Ann"}', '{"name": "Bob"}'))
-    users = read(side, api.APIClient(base_url=server.url), "POST", "/events", User, data={"a": 1}, query={"page": 2})
+def test_a_stream_yields_the_type_that_the_call_names(side):
+    recorder = Recorder(b'data: {"name": "Ann"}\n\ndata: {"name": "Bob"}\n\n', "text/event-stream")
+    users = read(side, recorder.client, "POST", "/events", User, data={"a": 1}, query={"page": 2})
     assert users == [User(name="Ann"), User(name="Bob")]
-    (received,) = server.requests
-    assert (received.method, received.target, received.body) == ("POST", "/events?page=2", b'{"a":1}')
-    assert received.header("Accept") == "text/event-stream"
+    (received,) = recorder.requests
+    assert (received.method, recorder.target, received.content) == ("POST", "/events?page=2", b'{"a":1}')
+    assert received.headers["Accept"] == "text/event-stream"
 
 
-def test_a_stream_takes_the_options_of_an_endpoint(side, serve):
-    server = serve(EVENT_STREAM + chunk(b"event: a\ndata: 1\n\nevent: b\ndata: x\n\ndata: [DONE]\n\n") + END)
+def test_a_stream_takes_the_options_of_an_endpoint(side):
     items = read(
         side,
-        api.APIClient(base_url=server.url),
+        stream_of(b"event: a\ndata: 1\n\nevent: b\ndata: x\n\ndata: [DONE]\n\n"),
         "GET",
         "/",
         int | str,
@@ -161,11 +157,10 @@ def test_an_asynchronous_stream_can_be_awaited_too(run, serve):
     assert run(main) == [1, 2]
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error"])
-def test_the_errors_of_a_stream_raise_where_it_is_opened(side, serve, status):
-    server = serve(answer(b'{"detail": "none"}', status=status))
+@pytest.mark.parametrize("status", [404, 500])
+def test_the_errors_of_a_stream_raise_where_it_is_opened(side, status):
     with pytest.raises(api.HTTPStatusError) as caught:
-        read(side, api.APIClient(base_url=server.url), "GET", "/", User, response_map={404: NotFound})
+        read(side, client_of(b'{"detail": "none"}', status=status), "GET", "/", User, response_map={404: NotFound})
     assert caught.value.parsed == (NotFound(detail="none") if caught.value.status_code == 404 else None)
 
 
