@@ -127,14 +127,27 @@ def test_the_demo_runs_every_example_says_nothing_on_stderr_and_ends_by_itself()
 def test_the_tests_of_the_document_about_testing_pass(tmp_path):
     document = (ROOT / "docs/testing.md").read_text()
     first, declarations, *others = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
-    (tmp_path / "my_app.py").write_text(declarations)
     imports = "from my_app import Event, User, client, follow_events, get_user, stream_events\n"
-    (tmp_path / "test_document.py").write_text("\n".join([first, imports, *others]))
+    assert passed(tmp_path, declarations, "\n".join([first, imports, *others])) == 9
+
+
+def test_the_test_of_the_readme_passes(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", readme.partition("## Testing")[2], re.DOTALL)
+    declaration, _, _ = (EXAMPLES / "synchronous_events.py").read_text().partition("\n\nfor event in")
+    assert passed(tmp_path, declaration, code) == 1
+
+
+def passed(folder: pathlib.Path, declarations: str, tests: str) -> int:
+    """How many of these tests pass; the output, if one does not."""
+    (folder / "my_app.py").write_text(declarations)
+    (folder / "test_document.py").write_text(tests)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         check=False,
     )
-    assert re.search(r"^9 passed", done.stdout, re.MULTILINE), done.stdout
+    assert done.returncode == 0, done.stdout
+    return int(re.findall(r"^(\d+) passed", done.stdout, re.MULTILINE)[0])

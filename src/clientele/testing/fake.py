@@ -364,7 +364,7 @@ def fake(client: APIClient) -> FakeServer:
     return FakeServer(client)
 
 
-def fixture(client: APIClient, *, assert_all_used: bool = True) -> Any:
+def fixture(client: APIClient, *, assert_all_used: bool = True) -> Callable[[], Iterator[FakeServer]]:
     """A pytest fixture that gives the entered `fake(client)`. It needs no plugin.
 
         server = testing.fixture(client)
@@ -384,7 +384,8 @@ def fixture(client: APIClient, *, assert_all_used: bool = True) -> Any:
         if assert_all_used:
             entered.assert_all_used()
 
-    return pytest.fixture(server)
+    made: Callable[[], Iterator[FakeServer]] = pytest.fixture(server)
+    return made
 
 
 class forbid_network:  # noqa: N801
