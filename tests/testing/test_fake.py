@@ -261,6 +261,13 @@ def test_a_request_that_nothing_answers_says_what_would_have_been(side, client, 
         server.assert_all_used()
 
 
+def test_an_iterator_is_given_once(client, server):
+    server.on("GET", "/").streams(iter([1]))
+    assert list(client.stream("GET", "/", int)) == [1]
+    with pytest.raises(testing.UnexpectedRequest, match="an iterator is given once; pass a function that makes one"):
+        client.stream("GET", "/", int)
+
+
 def test_answers_that_were_not_asked_for_are_told(client, server):
     server.on("GET", "/").returns(1).returns(2)
     server.on("GET", "/other").returns(1, times=2)

@@ -151,6 +151,15 @@ def test_secret_fields_of_forms_are_left_out():
     assert redacted_body(multipart, "multipart/form-data") == multipart.replace(b"hunter2", b"REDACTED")
 
 
+def test_a_form_with_files_is_known_again(serve, talk):
+    client = api.APIClient(serve(answer(b"1")).url)
+    for context in (testing.record, testing.replay):
+        with context(client, talk):
+            given = {"password": b"hunter2", "photo": ("a.png", b"\xff\x00")}
+            assert client.request("POST", "/", int, form={"a": "b"}, files=given) == 1
+    assert SECRET not in talk.read_text()
+
+
 def test_a_function_redacts_what_no_name_tells(serve, talk):
     client = api.APIClient(serve(answer(b'"customer 4711"')).url)
 

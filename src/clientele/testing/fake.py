@@ -92,12 +92,14 @@ class _Answer:
         shown: What messages call it.
         reply: Makes the reply of a request.
         times: How often it is given; `None`: once, or for ever if it is the last.
+        is_used_up: Whether giving it uses it up: an iterator.
         given: How often it has been.
     """
 
     shown: str
     reply: Callable[[Request, Call], Reply]
     times: int | None
+    is_used_up: bool = False
     given: int = 0
 
 
@@ -213,12 +215,14 @@ class Route:
 
         shown = excerpt(", ".join(map(repr, script)))[:_BODY_LENGTH]
         is_used_up = isinstance(steps, Iterator)
-        return self._then(f"streams({shown})", reply, times or (1 if is_used_up else None))
+        return self._then(f"streams({shown})", reply, times or (1 if is_used_up else None), is_used_up=is_used_up)
 
-    def _then(self, shown: str, reply: Callable[[Request, Call], Reply], times: int | None) -> Self:
+    def _then(
+        self, shown: str, reply: Callable[[Request, Call], Reply], times: int | None, *, is_used_up: bool = False
+    ) -> Self:
         if times is not None and not is_number(times, int):
             raise ValueError(f"times is {times!r}; it is a number above 0, or None")
-        self._answers.append(_Answer(shown, reply, times))
+        self._answers.append(_Answer(shown, reply, times, is_used_up))
         return self
 
     def _next(self) -> _Answer | None:
@@ -324,6 +328,8 @@ class FakeServer(StandIn):
             else:
                 self._unexpected.append(str(request))
                 used = "its answers are used up" if matching else "no route is for it"
+                if any(answer.is_used_up for route in matching for answer in route._answers):
+                    used += " (an iterator is given once; pass a function that makes one)"
                 raise UnexpectedRequest(self._message(f"a request came, and {used}: {request}"))
         return answer.reply(request, call)
 

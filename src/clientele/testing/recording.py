@@ -21,6 +21,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -43,6 +44,7 @@ from .stand_in import StandIn
 HEADER = {"clientele": "recording", "version": 1}
 Redact = Callable[[str], str]
 
+_BOUNDARY = re.compile(r'boundary="?([^";]+)')
 _OF_CODING = ("content-encoding", "content-length", "transfer-encoding")
 _INCIDENTAL = ("connection", "date", "user-agent", "accept-encoding")  # headers that differ from one time to another
 
@@ -123,13 +125,17 @@ class record(StandIn):  # noqa: N801
 
 def recorded_request(request: httpx2.Request, content: bytes, redact: Redact) -> dict[str, Any]:
     """A request as it is written down."""
-    kind = media_type(request.headers.get("Content-Type", ""))
+    content_type = request.headers.get("Content-Type", "")
+    kind = media_type(content_type)
     body = redacted_body(content, kind)
     shown: Any = _shown(body, redact) if body else None
     if kind == "application/json" and isinstance(shown, str):
         with contextlib.suppress(ValueError):
             shown = json.loads(shown)
     headers = _recorded_headers(request.headers, redact, _INCIDENTAL + _OF_CODING + ("host",))
+    if kind == "multipart/form-data" and (boundary := _BOUNDARY.search(content_type)):  # another one each time
+        headers["content-type"] = kind
+        shown = _shown(body.replace(boundary[1].encode(), b"boundary"), redact)
     return {"method": request.method, "url": redact(request_url(request)), "headers": headers, "body": shown}
 
 
