@@ -84,7 +84,7 @@ class APIClient:
         async_transport: The same for asynchronous calls.
         http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it.
         async_http_client: The same for asynchronous calls, in the event loops that it supports; `aclose` closes it.
-        retry: Whether, and how, calls that fail are tried again: see `Retry`. Default `False`. An endpoint's own wins.
+        retry: Whether, and how, calls that fail are retried: see `Retry`. Default `False`. An endpoint's own wins.
         exclude_unset: Whether fields of bodies that were not set are left out. Default `False`. An endpoint's own wins.
         exclude_none: Whether fields of bodies that are `None` are left out. Default `False`. An endpoint's own wins.
         **settings: The keywords of `httpx2.Client`, for both sides alike.

@@ -85,7 +85,7 @@ def test_other_methods_are_not(side, fake, method, failure):
         side.call(fake.client, Any, method=method, retry=SLOWLY)
     assert len(route.calls) == 1
     cure = f"{method} is not idempotent; an Idempotency-Key header would allow it"
-    assert caught.value.__notes__ == [f"This call was not tried again: {cure}."]
+    assert caught.value.__notes__ == [f"This call was not retried: {cure}."]
 
 
 def test_an_idempotency_key_lets_any_method_be_tried_again_and_stays_the_same(side, fake):
@@ -199,8 +199,8 @@ def test_on_retry_and_the_log_tell_each_attempt(side, caplog):
     assert isinstance(attempts[0].cause, api.HTTPStatusError)
     lines = [record.getMessage() for record in caplog.records if record.name == "clientele"]
     first, second = (f"{each.delay:.3g}" for each in attempts)
-    assert lines[0] == f"GET {url}: 503 Service Unavailable: busy; trying again in {first} s (attempt 2 of 3)"
-    assert lines[1].endswith(f"; trying again in {second} s (attempt 3 of 3)")
+    assert lines[0] == f"GET {url}: 503 Service Unavailable: busy; retrying in {first} s (attempt 2 of 3)"
+    assert lines[1].endswith(f"; retrying in {second} s (attempt 3 of 3)")
 
 
 def test_a_direct_call_is_named_by_its_method_and_path(fake):

@@ -75,7 +75,7 @@ def test_a_server_that_refuses_is_not(side, fake, route, numbers):
     assert isinstance(reading.error, api.HTTPStatusError)
     assert reading.error.response.text == "gone"
     (note,) = reading.error.__notes__
-    assert note == "This came of taking a stream up again; items: 1 received, the last event id '1'."
+    assert note == "This happened when the stream reconnected; items: 1 received, the last event id '1'."
     assert len(fake.requests) == 2
 
 
@@ -104,7 +104,7 @@ def test_after_so_many_failures_in_a_row_the_stream_says_so(side, fake, route, n
     assert isinstance(reading.error, api.StreamInterrupted)
     assert (reading.error.attempts, reading.error.items_received, reading.error.last_event_id) == (3, 2, "2")
     assert isinstance(reading.error.__cause__, api.TransportError)
-    problem = "after 2 items: 3 attempts in a row to take it up again brought no event, the last: could not connect"
+    problem = "after 2 items: 3 attempts in a row to reconnect brought no event, the last: could not connect"
     assert problem in str(reading.error)
     assert str(reading.error).count("http://test") == 1
     assert len(fake.requests) == 4

@@ -123,7 +123,7 @@ def test_an_obstacle_is_told_in_a_note():
     error = transport_error(httpx2.ConnectError(""))
     with pytest.raises(api.TransportError):
         retrying().after(error, "POST is not idempotent")
-    assert error.__notes__ == ["This call was not tried again: POST is not idempotent."]
+    assert error.__notes__ == ["This call was not retried: POST is not idempotent."]
 
 
 def test_an_obstacle_to_what_would_not_be_tried_again_is_not_told():

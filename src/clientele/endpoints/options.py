@@ -28,7 +28,7 @@ class AnswerOptions(TypedDict, total=False):
             `HTTPStatusError`. Of a stream, statuses of 400 and above, for the `parsed` of `HTTPStatusError`.
         response_parser: Makes the result of the `httpx2.Response`, in place of the declared type; of a stream, the item
             of the text of each event's data. A `ValueError` from it says that the answer, or the event, does not fit.
-        retry: Whether, and how, a call that fails is tried again; of a stream, its opening. Default: the client's.
+        retry: Whether, and how, a call that fails is retried; of a stream, its opening. Default: the client's.
         exclude_unset: Whether fields of a body that were not set are left out. Default: the client's, which is `False`.
         exclude_none: Whether fields of a body that are `None` are left out. Default: the client's, which is `False`.
     """

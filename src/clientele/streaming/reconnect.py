@@ -1,6 +1,6 @@
 """An attempt has ended; what now? Without I/O: neither clock nor chance nor socket is here.
 
-It serves streams that reconnect (`Reconnect`) and calls that are tried again (`Retry`). For streams it is the
+It serves streams that reconnect (`Reconnect`) and calls that are retried (`Retry`). For streams it is the
 processing model of the WHATWG HTML standard, section 9.2.3, with what a client needs that is not a browser: `_TABLE`
 says what follows each ending. After a number of failed attempts in a row, the call or the stream raises.
 """
@@ -138,7 +138,7 @@ class RetryAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When and how a call is tried again: a complete call, or the opening of a stream.
+    """When and how a call is retried: a complete call, or the opening of a stream.
 
     Clientele tries again if no connection could be made or it broke, and after the statuses 408, 425, 429, 500, 502,
     503 and 504, unless a `response_map` makes a result of that status. It does so for idempotent methods (RFC 9110,
@@ -299,7 +299,7 @@ class Retrying:
             delay = self.jitter() * _limit(policy.initial_delay, policy.max_delay, self.attempts)
         is_late = policy.deadline is not None and now + delay > self._began + policy.deadline
         if is_passing and obstacle is not None:
-            error.add_note(f"This call was not tried again: {obstacle}.")
+            error.add_note(f"This call was not retried: {obstacle}.")
         elif is_passing and self.attempts < policy.attempts and not is_late:
             return delay
         error.came_after(self.attempts)
@@ -309,7 +309,7 @@ class Retrying:
         """Tell the log, and `on_retry`, which may raise, that another attempt is made after this delay."""
         attempt = RetryAttempt(self.attempts, delay, error, self.endpoint.removesuffix("()"), error.url)
         when = f"in {delay:.3g} s (attempt {self.attempts + 1} of {self.policy.attempts})"
-        logger.info("%s", f"{error}; trying again {when}", extra={"attempt": attempt})
+        logger.info("%s", f"{error}; retrying {when}", extra={"attempt": attempt})
         _tell("on_retry", self.policy.on_retry, attempt)
 
 

@@ -129,17 +129,17 @@ class _Stream(Generic[T]):
         assert error is not None
         if attempts and ended.how == "refused":
             received = f"{self._reader.items_received} received, the last event id {excerpt(self.last_event_id)!r}"
-            error.add_note(f"This came of taking a stream up again; items: {received}.")
+            error.add_note(f"This happened when the stream reconnected; items: {received}.")
         elif attempts:
             number = "1 attempt" if attempts == 1 else f"{attempts} attempts in a row"
-            what = f"{number} to take it up again brought no event, the last: {error.message}"
+            what = f"{number} to reconnect brought no event, the last: {error.message}"
             error = self._reader.interrupted(what, attempts=attempts)
             error.__cause__ = ended.cause
         return error
 
     def _check_resumable(self) -> None:
         if self._resumption.policy is None:
-            raise RuntimeError("only a stream that may be taken up again can be restarted; declare it with reconnect=")
+            raise RuntimeError("only a stream that reconnects can be restarted; declare it with reconnect=")
 
 
 class Stream(_Stream[T], Iterator[T]):
