@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ class Figure:
 
         The machine's speed changes while the rounds go on, and what is compared runs close together. So the ratio is
         taken in each round, and the median of the ratios counts. Where one has fewer rounds than the other, it is the
-        ratio of the medians.
+        ratio of the medians; not a number, where the other figure is too small to be measured, as in a smoke run.
         """
+        if not all(other.values):
+            return math.nan
         if len(self.values) == len(other.values):
             return statistics.median(mine / its for mine, its in zip(self.values, other.values, strict=True))
         return self.median / other.median
