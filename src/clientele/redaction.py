@@ -15,7 +15,7 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_NAME = re.compile(
-    r"(?:(?:appid|assertion|auth|authorization|bearer|cookie|credentials?|hmac|jwt|key|oauth|otp|passcode|passphrase"
+    r"(?:(?:appid|assertion|auth|authentication|authorization|bearer|cookie|credentials?|hmac|jwt|key|oauth|otp|passcode|passphrase"
     r"|passwd|password|samlresponse|secret|session|signature|token)s?"
     r"|(?:^|_)(?:code|dpop|pass|pin|pw|pwd|sid|sig|userpass))"
     r"(?:_?(?:id|v?\d+|sha_?\d+))*$"

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import itertools
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import pydantic
@@ -28,6 +29,11 @@ class Word(pydantic.BaseModel):
 @dataclasses.dataclass
 class Point:
     x: int
+
+
+class Pair(NamedTuple):
+    x: int
+    y: int
 
 
 TICKS = [Tick(n=n) for n in range(4)]
@@ -113,12 +119,21 @@ def test_events_and_comments_have_all_their_fields(read):
     [
         lambda: TICKS,
         lambda: iter(TICKS),
+        lambda: deque(TICKS),
+        lambda: {tick.n: tick for tick in TICKS}.values(),
         lambda: lambda: TICKS,
         lambda: lambda request: iter(TICKS),
     ],
 )
 def test_a_script_is_any_iterable_or_what_makes_one(read, make):
     assert read(Tick, make()).items == TICKS
+
+
+@pytest.mark.parametrize(
+    ("item_type", "step"), [(dict, {"a": 1}), (Tick, Tick(n=1)), (Pair, Pair(1, 2)), (str, "ab"), (Point, Point(1))]
+)
+def test_a_step_that_can_be_iterated_is_one_all_the_same(read, item_type, step):
+    assert read(item_type, step).items == [step]
 
 
 def test_an_endless_script_is_followed_no_further_than_it_is_read(side, client, server):

@@ -27,7 +27,7 @@ from ..http_clients import HTTPClients
 from ..redaction import excerpt, printable_url, request_url
 from ..validation import is_number
 from .clock import VirtualClock
-from .script import Writer, json_of
+from .script import Writer, is_script, json_of
 from .stand_in import StandIn
 from .transport import FakeTransport, Reply
 
@@ -191,7 +191,7 @@ class Route:
 
         Parameters:
             *script: The steps: items, which are written as the endpoint reads them, `event`, `comment`, `raw`, `wait`,
-                `cut`, `stall`, a `Log`. Or one list, iterator or generator of steps. Or a function of the `Request`, or
+                `cut`, `stall`, a `Log`. Or one list, iterator or other iterable of steps. Or a function of the `Request`, or
                 of nothing, that returns one, which is called for each answer anew.
             status: The status. Default 200.
             headers: Headers of the response.
@@ -200,7 +200,7 @@ class Route:
         """
         given = checked_headers(headers)
         steps: Any = script
-        if len(script) == 1 and (_is_function(script[0]) or isinstance(script[0], list | tuple | Iterator)):
+        if len(script) == 1 and (_is_function(script[0]) or is_script(script[0])):
             steps = script[0]
         if any(hasattr(each, "__aiter__") for each in (steps, *script)):
             raise TypeError("a script is no asynchronous iterator; the same one serves both sides")

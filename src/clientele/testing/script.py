@@ -7,7 +7,7 @@ event with an id, a comment, raw bytes, a wait, a cut. A script is any iterable 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args, overload
 
@@ -155,6 +155,12 @@ class Log(Sequence[Event]):
         """The events behind the one with this id."""
         ids = [each.id for each in self._events]
         return self._events[ids.index(last_event_id) + 1 :] if last_event_id in ids else self._events
+
+
+def is_script(value: Any) -> bool:
+    """Whether it is an iterable of steps, and not one itself, as texts, mappings and models are."""
+    is_step = isinstance(value, str | bytes | bytearray | memoryview | Mapping | pydantic.BaseModel | Log)
+    return isinstance(value, Iterable) and not is_step and not hasattr(value, "_fields")  # of a named tuple
 
 
 class Writer:
