@@ -191,8 +191,8 @@ class Route:
 
         Parameters:
             *script: The steps: items, which are written as the endpoint reads them, `event`, `comment`, `raw`, `wait`,
-                `cut`, `stall`, a `Log`. Or one list, iterator or other iterable of steps. Or a function of the `Request`, or
-                of nothing, that returns one, which is called for each answer anew.
+                `cut`, `stall`, a `Log`. Or one list, iterator or other iterable of steps. Or a function of the
+                `Request`, or of nothing, that returns one; it is called for each answer anew.
             status: The status. Default 200.
             headers: Headers of the response.
             delay: How many seconds the head of the response lets wait. Default 0.
