@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NewType
 
 import pydantic
 import pytest
+from tests import fakes
 from tests.servers import END, EVENT_STREAM, chunk
 from typing_extensions import TypedDict
 
@@ -54,9 +55,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("item_type", "stream", "item"), CASES)
-def test_an_event_becomes_what_is_declared(side, serve, item_type, stream, item):
-    server = serve(EVENT_STREAM + chunk(stream) + END)
-    reading = side.read(api.APIClient(base_url=server.url), item_type)
+def test_an_event_becomes_what_is_declared(side, item_type, stream, item):
+    reading = side.read(fakes.stream_of(stream), item_type)
     assert reading.error is None
     assert reading.items == [item]
 
@@ -70,9 +70,8 @@ def test_an_event_becomes_what_is_declared(side, serve, item_type, stream, item)
         (api.ServerSentEvent[Token], "{}", "text: Field required: {}"),
     ],
 )
-def test_an_event_that_does_not_fit_is_shown_with_what_is_wrong(side, serve, item_type, data, message):
-    server = serve(EVENT_STREAM + chunk(f"data: {data}\n\n".encode()) + END)
-    reading = side.read(api.APIClient(base_url=server.url), item_type)
+def test_an_event_that_does_not_fit_is_shown_with_what_is_wrong(side, item_type, data, message):
+    reading = side.read(fakes.stream_of(f"data: {data}\n\n".encode()), item_type)
     assert isinstance(reading.error, api.StreamDecodeError)
     assert message in str(reading.error)
 
@@ -91,17 +90,15 @@ PRIMING = b"id: 7\nretry: 500\ndata: \n\n"  # what opens a stream of the Model C
     ],
 )
 @pytest.mark.parametrize("priming", [PRIMING, b"data\nid:7\n\n", b"id: 7\ndata:\n\n"])
-def test_an_event_with_empty_data_is_no_item_where_data_is_json(side, serve, item_type, items, priming):
-    server = serve(EVENT_STREAM + chunk(priming + b"data: 5\n\n") + END)
-    reading = side.read(api.APIClient(base_url=server.url), item_type)
+def test_an_event_with_empty_data_is_no_item_where_data_is_json(side, item_type, items, priming):
+    reading = side.read(fakes.stream_of(priming + b"data: 5\n\n"), item_type)
     assert (reading.items, reading.error) == (items, None)
     assert reading.stream.last_event_id == "7"
 
 
-def test_an_event_map_skips_empty_data_of_types_that_are_json(serve):
+def test_an_event_map_skips_empty_data_of_types_that_are_json():
     stream = b"event: a\ndata:\n\nevent: b\ndata:\n\nevent: a\ndata: 5\n\n"
-    server = serve(EVENT_STREAM + chunk(stream) + END)
-    with api.APIClient(server.url).stream("GET", "/", int | str, event_map={"a": int, "b": str}) as items:
+    with fakes.stream_of(stream).stream("GET", "/", int | str, event_map={"a": int, "b": str}) as items:
         assert list(items) == ["", 5]
 
 

@@ -148,9 +148,10 @@ def test_what_follows_the_terminator_is_not_yielded(side, serve):
     assert (reading.items, reading.error) == ([1, 2], None)
 
 
-def test_what_follows_the_terminator_is_not_even_read_as_events(side, serve):
-    server = serve(EVENT_STREAM + chunk(TWO_AND_DONE + b"data: " + b"x" * 1000) + END)
-    reading = side.read(client_of(server), int, until="[DONE]", max_event_size=100)
+def test_what_follows_the_terminator_is_not_even_read_as_events(side):
+    reading = side.read(
+        fakes.stream_of(TWO_AND_DONE + b"data: " + b"x" * 1000), int, until="[DONE]", max_event_size=100
+    )
     assert (reading.items, reading.error) == ([1, 2], None)
 
 
@@ -392,9 +393,8 @@ def test_a_last_line_without_its_end_may_be_the_terminator(side, serve, content_
 
 @pytest.mark.parametrize("until", ["[DONE]", lambda event: event.id == "2"])
 @pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE] \n", b"data:[DONE]\r\n"])
-def test_a_body_may_end_behind_the_terminator_without_the_blank_line(side, serve, until, end, caplog):
-    server = serve(EVENT_STREAM + chunk(b"id: 1\ndata: 1\n\nid: 2\n" + end) + END)
-    reading = side.read(client_of(server), int, until=until)
+def test_a_body_may_end_behind_the_terminator_without_the_blank_line(side, until, end, caplog):
+    reading = side.read(fakes.stream_of(b"id: 1\ndata: 1\n\nid: 2\n" + end), int, until=until)
     assert (reading.items, reading.error) == ([1], None)
     assert reading.stream.last_event_id == "1"
     assert [record for record in caplog.records if record.name == "clientele"] == []
@@ -443,9 +443,8 @@ def test_an_unfinished_event_at_the_end_is_dropped_with_a_warning(serve, side, c
 
 @pytest.mark.parametrize("body", [b"data: 1\n\ndata: 2\n\ndata: 3\n\n", b"data: 1\n\ndata: 2"])
 @pytest.mark.parametrize("until", ["2", lambda event: event.data == "2"])
-def test_the_event_that_ends_a_stream_can_be_its_last_item(side, serve, body, until):
-    server = serve(EVENT_STREAM + chunk(body) + END)
-    reading = side.read(client_of(server), int, until=until, include_end=True)
+def test_the_event_that_ends_a_stream_can_be_its_last_item(side, body, until):
+    reading = side.read(fakes.stream_of(body), int, until=until, include_end=True)
     assert (reading.items, reading.error) == ([1, 2], None)
 
 
@@ -456,17 +455,20 @@ def test_the_end_is_an_item_in_any_format_and_counts_as_one(side, serve):
     assert "2 items so far, closed" in repr(reading.stream)
 
 
-def test_an_end_that_is_no_item_raises_as_any_other_event_does(side, serve):
-    server = serve(EVENT_STREAM + chunk(b"data: 1\n\ndata: [DONE]\n\n") + END)
-    reading = side.read(client_of(server), int, until="[DONE]", include_end=True)
+def test_an_end_that_is_no_item_raises_as_any_other_event_does(side):
+    reading = side.read(fakes.stream_of(b"data: 1\n\ndata: [DONE]\n\n"), int, until="[DONE]", include_end=True)
     assert reading.items == [1]
     assert isinstance(reading.error, api.StreamDecodeError)
     assert str(reading.error).endswith("[DONE]; it is the end of the stream and no item, so leave include_end= out")
 
 
-def test_a_block_without_data_is_never_an_item(side, serve):
-    server = serve(EVENT_STREAM + chunk(b"data: 1\n\nevent: complete\n\ndata: 2\n\n") + END)
-    reading = side.read(client_of(server), int, until=lambda event: event.event == "complete", include_end=True)
+def test_a_block_without_data_is_never_an_item(side):
+    reading = side.read(
+        fakes.stream_of(b"data: 1\n\nevent: complete\n\ndata: 2\n\n"),
+        int,
+        until=lambda event: event.event == "complete",
+        include_end=True,
+    )
     assert (reading.items, reading.error) == ([1], None)
 
 
@@ -1005,16 +1007,16 @@ def test_one_declaration_serves_call_after_call(serve):
 
 @pytest.mark.parametrize("data", ["[DONE]", " [DONE]", " [DONE] ", "\t[DONE]  "])
 @pytest.mark.parametrize("item_type", [str, int, api.ServerSentEvent[str]])
-def test_white_space_around_the_terminator_is_ignored(side, serve, item_type, data):
-    server = serve(EVENT_STREAM + chunk(f"data: 1\n\ndata: {data}\n\ndata: 2\n\n".encode()) + END)
-    reading = side.read(api.APIClient(server.url), item_type, until="[DONE]")
+def test_white_space_around_the_terminator_is_ignored(side, item_type, data):
+    reading = side.read(fakes.stream_of(f"data: 1\n\ndata: {data}\n\ndata: 2\n\n".encode()), item_type, until="[DONE]")
     assert (len(reading.items), reading.error) == (1, None)
 
 
 @pytest.mark.parametrize("data", ["[DONE] or not", "x[DONE]", "[DO NE]"])
-def test_what_only_contains_the_terminator_is_an_item(serve, data):
-    server = serve(EVENT_STREAM + chunk(f"data: {data}\n\ndata: [DONE]\n\n".encode()) + END)
-    assert list(api.APIClient(server.url).stream("GET", "/", str, until="[DONE]")) == [data]
+def test_what_only_contains_the_terminator_is_an_item(data):
+    assert list(
+        fakes.stream_of(f"data: {data}\n\ndata: [DONE]\n\n".encode()).stream("GET", "/", str, until="[DONE]")
+    ) == [data]
 
 
 @pytest.mark.parametrize("block", ["event: complete", "event:complete\nid: 9", "event: complete\nretry: 5"])
