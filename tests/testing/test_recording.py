@@ -275,23 +275,38 @@ def test_places_are_drawn_by_a_seed_that_is_printed(talk, capsys):
     assert len(list(testing.everywhere(talk, 10_000))) == 108
 
 
+def recorded_stream(*moments: int) -> str:
+    """A recording of a stream whose events came at these moments, in seconds."""
+    request = {"method": "GET", "url": "http://h/", "headers": {}, "body": None}
+    head = {"status": 200, "headers": {"content-type": "text/event-stream"}}
+    lines = [
+        {"clientele": "recording", "version": 1},
+        {"exchange": 1, "request": request},
+        {"exchange": 1, "at": 10, "response": head},
+        *({"exchange": 1, "at": at, "chunk": f"data: {at}\n\n"} for at in moments),
+        {"exchange": 1, "at": moments[-1], "end": "complete"},
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
 def test_a_recording_is_played_at_its_speed(side, talk):
-    header = '{"clientele": "recording", "version": 1}\n'
-    request = '{"exchange": 1, "request": {"method": "GET", "url": "http://h/", "headers": {}, "body": null}}\n'
-    response = (
-        '{"exchange": 1, "at": 10, "response": {"status": 200, "headers": {"content-type": "text/event-stream"}}}\n'
-    )
-    events = "".join(f'{{"exchange": 1, "at": {20 * n}, "chunk": "data: {n}\\n\\n"}}\n' for n in (1, 2))
-    talk.write_text(header + request + response + events + '{"exchange": 1, "at": 50, "end": "complete"}\n')
+    talk.write_text(recorded_stream(20, 40))
     client = api.APIClient("http://h")
     with testing.replay(client, talk, speed=1000) as replay:
-        assert side.read(client, int).items == [1, 2]
+        assert side.read(client, int).items == [20, 40]
         assert replay.clock.elapsed >= 40
-    with testing.replay(client, talk, speed=1000):
-        assert isinstance(side.read(client, int, idle_timeout=15).error, api.StreamInterrupted)
     with testing.replay(client, talk) as replay:
-        assert side.read(client, int, idle_timeout=15).items == [1, 2]
+        assert side.read(client, int, idle_timeout=15).items == [20, 40]
         assert replay.clock.elapsed == 0
+
+
+def test_a_timeout_passes_at_the_speed_of_the_recording(side, talk):
+    talk.write_text(recorded_stream(20, 1_000_000))
+    client = api.APIClient("http://h")
+    with testing.replay(client, talk, speed=1000):
+        reading = side.read(client, int, idle_timeout=100)
+    assert reading.items == [20]
+    assert isinstance(reading.error, api.StreamInterrupted)
 
 
 @pytest.mark.parametrize(
