@@ -258,3 +258,30 @@ def _threads() -> Iterator[Any]:
     import threading
 
     return (thread for thread in threading.enumerate() if thread.name == "ASGI application")
+
+
+def test_a_body_that_is_no_stream_is_shown(side, client):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send(part(b"<html>", more=False))
+
+    with testing.in_process(client, app):
+        reading = side.read(client, int)
+    assert isinstance(reading.error, api.UnexpectedContentType)
+    assert reading.error.response.text == "<html>"
+
+
+def test_a_response_counts_what_was_read(client, app):
+    with testing.in_process(client, app):
+        response = client.request("GET", "/state", httpx2.Response)
+    assert response.num_bytes_downloaded == len(response.content)
+
+
+def test_a_head_that_does_not_come_times_out(side, client):
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await anyio.sleep_forever()
+
+    with testing.in_process(client, silent), pytest.raises(api.TransportError, match="no byte from the server"):
+        side.call(client, int, timeout=0.02)

@@ -384,3 +384,18 @@ def test_concurrent_tasks_and_threads_are_answered(client, server):
     for thread in threads:
         thread.join()
     assert len(server.requests) == 70
+
+
+def test_a_function_may_give_an_exception_and_raises_takes_a_class(client, server):
+    server.on("GET", "/").returns(lambda request: httpx2.ReadError("by a function"), times=1).raises(
+        httpx2.ConnectError
+    )
+    for words in ("by a function", "ConnectError"):
+        with pytest.raises(api.TransportError, match=words):
+            client.request("GET", "/", int)
+
+
+def test_a_request_elsewhere_is_not_below_the_base_url(client, server):
+    server.on("GET", "/users").returns(1)
+    with pytest.raises(testing.UnexpectedRequest, match=r"no route is for it: GET http://other\.example/users"):
+        client.request("GET", "http://other.example/users", int)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import httpx2
 import pydantic
 import pytest
 from tests.servers import EVENT_STREAM, Connection, answer, chunk, in_turn
+from tests.sides import RUNNERS
 
 from clientele import api, testing
 from clientele.testing.secrets import JSONRedactor, redacted_body
@@ -330,3 +333,78 @@ def test_mistakes_are_said_at_once(talk):
         testing.replay(client, talk, match=("path",))
     with pytest.raises(ValueError, match="speed is -1"):
         testing.replay(client, talk, speed=-1)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_talk_is_recorded_within_an_event_loop(serve, talk, loop):
+    there = serve(in_turn(answer(b"5"), EVENTS))
+    there_url = there.url.replace("//", f"//ann:{SECRET}@")
+    moved = f"Location: {there_url}/?token={SECRET}\r\n"
+    here = serve(answer(b"", status="307 Moved", headers=moved))
+    client = api.APIClient(here.url)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    async def talking() -> tuple[int, str]:
+        number = await client.arequest("GET", "/", int)
+        await client.arequest("PUT", f"{there.url}/", httpx2.Response, data=pieces())
+        async with client.astream("GET", f"{there.url}/", str) as stream:
+            return number, await anext(stream)
+
+    async def main() -> None:
+        async with testing.record(client, talk):
+            recorded = await talking()
+        async with testing.replay(client, talk):
+            assert await talking() == recorded == (5, "ä")
+
+    RUNNERS[loop](main)
+    assert SECRET not in talk.read_text()
+    assert [line["request"]["body"] for line in lines(talk) if "request" in line][2] == "ab"
+
+
+def test_a_stream_of_another_transport_is_recorded(side, talk):
+    def endless(request: httpx2.Request) -> httpx2.Response:
+        class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                yield b"data: 1\n\n"
+                raise httpx2.ReadError("broke")
+
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                for data in self:
+                    yield data
+
+        return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Body())
+
+    client = api.APIClient("http://h", transport=httpx2.MockTransport(endless))
+    for context in (testing.record, testing.replay):
+        with context(client, talk):
+            reading = side.read(client, int, idle_timeout=5)
+            assert reading.items == [1]
+            assert isinstance(reading.error, api.StreamInterrupted)
+    assert [line["end"] for line in lines(talk) if "end" in line] == ["ReadError: broke"]
+
+
+def test_a_stream_that_is_dropped_while_it_is_recorded_was_left(side, talk, fake):
+    fake.on_any().streams(1, testing.stall())
+    with testing.record(fake.client, talk):
+        if side.is_sync:
+            stream = fake.client.stream("GET", "/", int)
+            assert next(stream) == 1
+            del stream
+        else:
+
+            async def main() -> None:
+                stream = await fake.client.astream("GET", "/", int)
+                assert await anext(stream) == 1
+                del stream
+                gc.collect()
+                await anyio.sleep(0.01)
+
+            side.run(main)
+    assert [line["end"] for line in lines(talk) if "end" in line] == ["left"]
+
+
+def test_a_name_that_is_no_json_is_none_of_a_secret():
+    assert JSONRedactor().feed(b'{"\\x token": "a", "b": "c') == b'{"\\x token": "REDACTED", "b": "c'

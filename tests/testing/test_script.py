@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
 import anyio
+import anyio.to_thread
 import pydantic
 import pytest
 from tests.sides import Side
@@ -363,3 +364,51 @@ def test_an_endless_stream_lets_other_tasks_run(client, server):
         return count
 
     assert asyncio.run(main()) < 10
+
+
+def test_closing_from_another_thread_ends_an_attempt_to_reconnect(client, server):
+    server.on("GET", "/").streams(1, testing.cut()).streams(2, delay=float("inf"))
+    stream = client.stream("GET", "/", int, reconnect=True)
+    assert next(stream) == 1
+    threading.Timer(0.01, stream.close).start()
+    assert list(stream) == []
+
+
+def test_a_thread_and_an_event_loop_wait_for_each_other(client, server):
+    told = []
+    server.on("GET", "/a").streams("a", testing.wait(2), "a")
+    server.on("GET", "/b").streams("b", testing.wait(1), "b", testing.wait(2), "b")
+    opened = threading.Barrier(2)
+
+    def follow() -> None:
+        with client.stream("GET", "/a", str) as stream:
+            next(stream)
+            opened.wait()
+            for item in stream:
+                told.append((server.clock.elapsed, item))
+
+    async def afollow() -> None:
+        async with client.astream("GET", "/b", str) as stream:
+            await anext(stream)
+            await anyio.to_thread.run_sync(opened.wait)
+            async for item in stream:
+                told.append((server.clock.elapsed, item))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    asyncio.run(afollow())
+    thread.join()
+    assert sorted(told) == [(1, "b"), (2, "a"), (3, "b")]
+
+
+@pytest.mark.parametrize(
+    ("item_type", "step", "options", "problem"),
+    [
+        (str, "a\nb", {"stream_format": "lines"}, "an item of 'lines' is one line"),
+        (str, testing.event("a", id="1\n2"), {}, "the id of an event is one line"),
+        (dict, object(), {}, "Unable to serialize"),
+    ],
+)
+def test_a_step_that_cannot_be_written_says_so(read, item_type, step, options, problem):
+    reading = read(item_type, step, **options)
+    assert problem in str(reading.error)
