@@ -11,7 +11,7 @@ import math
 import re
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import IO, Annotated, Any, BinaryIO, Generic, Literal, NotRequired, TypeVar
 
 import pydantic
@@ -379,6 +379,8 @@ def test_what_is_in_a_body_has_to_fit(recorder, annotation, value, problem):
         (pydantic.HttpUrl, pydantic.HttpUrl("http://h/"), "http://h/"),
         (pydantic.Base64Str, "text", "dGV4dA=="),
         (tuple[int, str], (1, "a"), [1, "a"]),
+        (Set[int], {1}, [1]),
+        (Set[int], frozenset([1]), [1]),
         (Sequence[float], [1, 2.5], [1.0, 2.5]),
         (Color, Color.RED, "red"),
         (Annotated[Sold | Empty, pydantic.Field(discriminator="kind")], Empty(), {"kind": "empty"}),

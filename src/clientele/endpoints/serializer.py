@@ -15,6 +15,7 @@ import operator
 import re
 import typing
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 import httpx2
@@ -230,6 +231,9 @@ def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
     reveal = functools.partial(_revealing, seen=(*seen, annotation))
     if is_subclass(base, *SECRETS):
         base = Annotated[_instance_of[base], pydantic.PlainSerializer(_reveal)]
+    elif class_of(base) is AbstractSet:  # which Pydantic takes for a frozenset
+        items = tuple(map(reveal, arguments or (Any,)))
+        base = typing.Union[tuple(kind[items] for kind in (set, frozenset))]  # noqa: UP007
     elif arguments and (shown := tuple(map(reveal, arguments))) != arguments:
         base = typing.Union[shown] if union_members(base) else typing.get_origin(base)[shown]  # noqa: UP007
     else:
