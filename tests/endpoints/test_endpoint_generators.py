@@ -17,6 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx2
 import pytest
+from tests import fakes
 from tests.fakes import Recorder
 from tests.scripts import run_script
 from tests.servers import END as END_OF_BODY
@@ -279,8 +280,8 @@ class TestBody:
         assert driver.rest(generator) == [10, 20, 30]
         assert [request.target for request in server.requests] == ["/?factor=10"]
 
-    def test_a_complete_answer_that_does_not_fit_raises_at_the_first_step(self, driver, serve):
-        client = api.APIClient(base_url=serve(answer(b'["x"]')).url)
+    def test_a_complete_answer_that_does_not_fit_raises_at_the_first_step(self, driver):
+        client = fakes.client_of(b'["x"]')
 
         @client.get("/")
         def numbers(*, result: list[int]) -> Iterator[int]:

@@ -174,9 +174,8 @@ def test_any_other_media_type_names_none(content_type):
 
 
 @EVERY_MEDIA_TYPE
-def test_the_content_type_chooses_the_format(side, serve, name, content_type):
-    server = serve(answer(BODIES[name], content_type=f"{content_type.title()}; charset=utf-8"))
-    reading = side.read(client_of(server), Token)
+def test_the_content_type_chooses_the_format(side, name, content_type):
+    reading = side.read(fakes.client_of(BODIES[name], f"{content_type.title()}; charset=utf-8"), Token)
     assert (reading.items, reading.error) == ([Token(text="a"), Token(text="b")], None)
 
 
@@ -190,9 +189,8 @@ def test_the_content_type_chooses_the_format(side, serve, name, content_type):
         (Token | int, [Token(text="a"), Token(text="b")]),
     ],
 )
-def test_an_item_is_text_or_json_in_any_format(side, serve, name, item_type, items):
-    server = serve(answer(BODIES[name], content_type=MEDIA_TYPES[name][0]))
-    reading = side.read(client_of(server), item_type)
+def test_an_item_is_text_or_json_in_any_format(side, name, item_type, items):
+    reading = side.read(fakes.client_of(BODIES[name], MEDIA_TYPES[name][0]), item_type)
     assert (reading.items, reading.error) == (items, None)
 
 
@@ -209,9 +207,12 @@ def test_stream_format_overrides_any_content_type_and_none(side, serve, name, co
 
 
 @pytest.mark.parametrize("name", [*BODIES, "bytes"])
-def test_stream_format_does_not_make_a_stream_of_an_error(side, serve, name):
-    server = serve(answer(b"too bad", status="500 Oops", content_type=MEDIA_TYPES.get(name, ["image/png"])[0]))
-    reading = side.read(client_of(server), bytes if name == "bytes" else str, stream_format=name)
+def test_stream_format_does_not_make_a_stream_of_an_error(side, name):
+    reading = side.read(
+        fakes.client_of(b"too bad", MEDIA_TYPES.get(name, ["image/png"])[0], status=500),
+        bytes if name == "bytes" else str,
+        stream_format=name,
+    )
     assert isinstance(reading.error, api.HTTPStatusError)
     assert reading.error.response.content == b"too bad"
 
@@ -420,8 +421,8 @@ def test_a_stream_that_has_no_such_items_raises_at_the_call(side, serve, content
     server.wait_until_closed()
 
 
-def test_an_unknown_content_type_is_answered_with_the_cure(side, serve):
-    reading = side.read(client_of(serve(answer(b"1\n"))), int)
+def test_an_unknown_content_type_is_answered_with_the_cure(side):
+    reading = side.read(fakes.client_of(b"1\n"), int)
     assert isinstance(reading.error, api.UnexpectedContentType)
     for expected in ("text/event-stream", "application/x-ndjson", "application/json-seq", "text/plain"):
         assert expected in str(reading.error)
@@ -577,27 +578,25 @@ def test_a_truncated_text_raises_after_those_before_it(side, serve, text):
     server.wait_until_closed()
 
 
-def test_a_truncated_text_raises_even_where_any_text_would_do(side, serve):
+def test_a_truncated_text_raises_even_where_any_text_would_do(side):
     # 12 may be all that is left of 123: to take it would be to make a number up.
-    server = serve(answer(b"\x1e1\n\x1e12\x1e2\n", content_type=SEQUENCE))
     for item_type, items in ((int, [1]), (str, ["1"]), (Any, [1])):
-        reading = side.read(client_of(server), item_type)
+        reading = side.read(fakes.client_of(b"\x1e1\n\x1e12\x1e2\n", SEQUENCE), item_type)
         assert reading.items == items
         assert isinstance(reading.error, api.StreamDecodeError)
 
 
-def test_a_text_truncated_by_the_end_raises_too(side, serve):
-    reading = side.read(client_of(serve(answer(b'\x1e[1]\n\x1e[2, ', content_type=SEQUENCE))), list)  # fmt: skip
+def test_a_text_truncated_by_the_end_raises_too(side):
+    reading = side.read(fakes.client_of(b'\x1e[1]\n\x1e[2, ', SEQUENCE), list)  # fmt: skip
     assert reading.items == [[1]]
     assert isinstance(reading.error, api.StreamDecodeError)
     assert reading.error.event.data == "[2,"
 
 
-def test_the_texts_after_truncated_ones_are_reached_by_skipping(side, serve, caplog):
+def test_the_texts_after_truncated_ones_are_reached_by_skipping(side, caplog):
     body = b'before\x1e{"text": "a"}\n{"text": "stray"}\n\x1e{"text": "\x1e12\x1e{"text": "b"}\n\x1e{"text": \n'
-    server = serve(answer(body, content_type=SEQUENCE))
     with caplog.at_level(logging.WARNING, "clientele"):
-        reading = side.read(client_of(server), Token, on_invalid="skip")
+        reading = side.read(fakes.client_of(body, SEQUENCE), Token, on_invalid="skip")
     assert (reading.items, reading.error) == ([Token(text="a"), Token(text="b")], None)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 5
     assert [record.stream_event.data for record in caplog.records] == [
@@ -609,9 +608,10 @@ def test_the_texts_after_truncated_ones_are_reached_by_skipping(side, serve, cap
     ]
 
 
-def test_a_function_may_stand_in_for_truncated_texts(side, serve):
-    server = serve(answer(b"\x1e1\n\x1e2\x1e3\n", content_type=SEQUENCE))
-    reading = side.read(client_of(server), int, on_invalid=lambda error: f"broken: {error.event.data}")
+def test_a_function_may_stand_in_for_truncated_texts(side):
+    reading = side.read(
+        fakes.client_of(b"\x1e1\n\x1e2\x1e3\n", SEQUENCE), int, on_invalid=lambda error: f"broken: {error.event.data}"
+    )
     assert (reading.items, reading.error) == ([1, "broken: 2", 3], None)
 
 
@@ -634,9 +634,8 @@ def test_an_item_that_does_not_fit_raises_or_is_skipped_in_any_format(side, serv
 
 
 @pytest.mark.parametrize("name", ["jsonl", "json-seq", "lines"])
-def test_a_stream_without_ids_has_none(side, serve, name):
-    server = serve(answer(BODIES[name], content_type=MEDIA_TYPES[name][0]))
-    assert side.read(client_of(server), Token).stream.last_event_id == ""
+def test_a_stream_without_ids_has_none(side, name):
+    assert side.read(fakes.client_of(BODIES[name], MEDIA_TYPES[name][0]), Token).stream.last_event_id == ""
 
 
 @pytest.mark.parametrize(
@@ -648,15 +647,13 @@ def test_a_stream_without_ids_has_none(side, serve, name):
     ],
 )
 @pytest.mark.parametrize("until", ['"end"', lambda event: event == api.ServerSentEvent('"end"')])
-def test_a_terminator_ends_a_stream_in_any_format(side, serve, content_type, body, until):
-    server = serve(answer(body, content_type=content_type))
-    reading = side.read(client_of(server), str, until=until)
+def test_a_terminator_ends_a_stream_in_any_format(side, content_type, body, until):
+    reading = side.read(fakes.client_of(body, content_type), str, until=until)
     assert (reading.items, reading.error) == (['"a"'], None)
 
 
-def test_a_truncated_text_is_no_terminator(side, serve):
-    server = serve(answer(b"\x1e1\n\x1e12\x1e2\n", content_type=SEQUENCE))
-    reading = side.read(client_of(server), int, until="12")
+def test_a_truncated_text_is_no_terminator(side):
+    reading = side.read(fakes.client_of(b"\x1e1\n\x1e12\x1e2\n", SEQUENCE), int, until="12")
     assert reading.items == [1]
     assert isinstance(reading.error, api.StreamDecodeError)
 
@@ -679,8 +676,8 @@ def test_bytes_are_yielded_whatever_the_content_type(side, serve, content_type):
 
 
 @pytest.mark.parametrize("item_type", [Audio, Annotated[bytes, pydantic.Field(min_length=1)], Annotated[Audio, "opus"]])
-def test_a_type_that_is_bytes_beneath_is_bytes(side, serve, item_type):
-    reading = side.read(client_of(serve(answer(b"\0[1]\n", content_type="text/plain"))), item_type)
+def test_a_type_that_is_bytes_beneath_is_bytes(side, item_type):
+    reading = side.read(fakes.client_of(b"\0[1]\n", "text/plain"), item_type)
     assert (reading.items, reading.error) == ([b"\0[1]\n"], None)
 
 
@@ -693,17 +690,19 @@ def test_bytes_are_yielded_after_content_decoding(side, serve):
     assert b"".join(reading.items) == body
 
 
-def test_bytes_that_do_not_fit_raise(side, serve):
-    reading = side.read(client_of(serve(answer(b"abc"))), Annotated[bytes, pydantic.Field(max_length=2)])
+def test_bytes_that_do_not_fit_raise(side):
+    reading = side.read(fakes.client_of(b"abc"), Annotated[bytes, pydantic.Field(max_length=2)])
     assert reading.items == []
     assert isinstance(reading.error, api.StreamDecodeError)
     assert reading.error.event.data == "abc"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-ndjson"])
-def test_a_parser_of_ones_own_may_make_bytes_of_text(side, serve, content_type):
-    server = serve(answer(b"00\nff\n", content_type=content_type))
-    assert side.read(client_of(server), bytes, response_parser=bytes.fromhex).items == [b"\0", b"\xff"]
+def test_a_parser_of_ones_own_may_make_bytes_of_text(side, content_type):
+    assert side.read(fakes.client_of(b"00\nff\n", content_type), bytes, response_parser=bytes.fromhex).items == [
+        b"\0",
+        b"\xff",
+    ]
 
 
 # The charset of text; nothing else has one.
@@ -728,9 +727,8 @@ def test_the_charset_is_that_of_the_content_type(parameters):
 
 @pytest.mark.parametrize("stream_format", [None, "lines"])
 @pytest.mark.parametrize("content_type", ["text/csv; charset=latin-1", "TEXT/PLAIN;CHARSET=LATIN-1"])
-def test_the_charset_counts_for_any_content_type_read_as_lines(side, serve, stream_format, content_type):
-    server = serve(answer(b"gr\xf6\xdfe", content_type=content_type))
-    reading = side.read(client_of(server), str, stream_format=stream_format)
+def test_the_charset_counts_for_any_content_type_read_as_lines(side, stream_format, content_type):
+    reading = side.read(fakes.client_of(b"gr\xf6\xdfe", content_type), str, stream_format=stream_format)
     if stream_format is None and "csv" in content_type:
         assert isinstance(reading.error, api.UnexpectedContentType)
     else:
@@ -976,9 +974,8 @@ def test_lines_that_were_asked_for_are_lines(serve):
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", "application/octet-stream"])
-def test_an_event_stream_by_a_name_of_no_format_is_recognised(serve, content_type):
-    server = serve(answer(b"data: 1\n\n", content_type=content_type))
-    reading = Side("sync").read(client_of(server), int)
+def test_an_event_stream_by_a_name_of_no_format_is_recognised(content_type):
+    reading = Side("sync").read(fakes.client_of(b"data: 1\n\n", content_type), int)
     assert "and begins as an event stream: " in str(reading.error)
     assert str(reading.error).endswith("; pass stream_format='sse' to read it as one")
 

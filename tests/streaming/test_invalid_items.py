@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import httpx2
 import pydantic
 import pytest
+from tests import fakes
 from tests.fakes import stream_of
-from tests.servers import EVENT_STREAM, WAIT, Connection, answer, chunk
+from tests.servers import EVENT_STREAM, WAIT, Connection, chunk
 from tests.sides import Side
 
 from clientele import api
@@ -241,9 +242,8 @@ def test_what_a_validator_raises_on_purpose_is_not_passed_over(side):
         ("text/plain", b"1\nx\n3", [1, 3], ["x"]),
     ],
 )
-def test_other_formats_pass_over_what_does_not_fit_too(side, serve, content_type, body, items, unfit):
-    server = serve(answer(body, content_type=content_type))
-    client, events = api.APIClient(base_url=server.url), []
+def test_other_formats_pass_over_what_does_not_fit_too(side, content_type, body, items, unfit):
+    client, events = fakes.client_of(body, content_type), []
     reading = side.read(client, int, on_invalid=lambda error: events.append(error.event))
     assert reading.error is None
     assert [item for item in reading.items if item is not None] == items
@@ -364,8 +364,8 @@ class TestResponseParser:
             ("text/plain; charset=latin-1", b"a\r\n\n\xfc", ["a", "", "ü"]),
         ],
     )
-    def test_is_given_the_frames_of_every_format(self, side, serve, content_type, body, seen):
-        client = api.APIClient(base_url=serve(answer(body, content_type=content_type)).url)
+    def test_is_given_the_frames_of_every_format(self, side, content_type, body, seen):
+        client = fakes.client_of(body, content_type)
         assert side.read(client, tuple, response_parser=lambda text: ("parsed", text)).items == [
             ("parsed", text) for text in seen
         ]

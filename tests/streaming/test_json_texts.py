@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests import fakes
 from tests.servers import answer, in_turn
 
 from clientele import api
@@ -172,17 +173,15 @@ def test_what_is_no_value_is_an_event_that_does_not_fit(side, serve):
     assert isinstance(reading.error, api.StreamDecodeError)
 
 
-def test_its_charset_is_honoured(side, serve):
+def test_its_charset_is_honoured(side):
     body = '[{"n": "ü"}]'.encode("utf-16")
-    server = serve(answer(body, content_type="application/json; charset=utf-16"))
-    reading = side.read(api.APIClient(base_url=server.url), dict, stream_format="json")
+    reading = side.read(fakes.client_of(body, "application/json; charset=utf-16"), dict, stream_format="json")
     assert (reading.items, reading.error) == ([{"n": "ü"}], None)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
-def test_the_cure_for_json_of_another_form_works(side, serve, content_type):
-    server = serve(answer(b"[1,\n2]", content_type=content_type))
-    client = api.APIClient(base_url=server.url)
+def test_the_cure_for_json_of_another_form_works(side, content_type):
+    client = fakes.client_of(b"[1,\n2]", content_type)
     if content_type != "text/plain":
         assert "'json'" in str(side.read(client, int).error)
     assert side.read(client, int, stream_format="json").items == [1, 2]

@@ -15,6 +15,7 @@ import anyio.lowlevel
 import httpx2
 import pydantic
 import pytest
+from tests import fakes
 from tests.servers import END, EVENT_STREAM, Connection, Handler, answer, chunk, events, in_turn
 from tests.sides import RUNNERS
 
@@ -268,18 +269,16 @@ def test_a_wrong_content_type_raises_at_the_call(side, serve, content_type):
     server.wait_until_closed()
 
 
-def test_what_came_in_place_of_a_stream_says_why(side, serve):
-    server = serve(answer(b'{"error": {"message": "quota exceeded"}}'))
-    reading = side.read(client_of(server), dict)
+def test_what_came_in_place_of_a_stream_says_why(side):
+    reading = side.read(fakes.client_of(b'{"error": {"message": "quota exceeded"}}'), dict)
     assert isinstance(reading.error, api.UnexpectedContentType)
     assert "'application/json', where text/event-stream, application/x-ndjson, " in str(reading.error)
     assert ' was expected: {"error": {"message": "quota exceeded"}}; if it is a stream, say its' in str(reading.error)
     assert reading.error.response.json() == {"error": {"message": "quota exceeded"}}
 
 
-def test_what_comes_in_place_of_a_stream_is_read_up_to_a_mebibyte(side, serve):
-    server = serve(answer(b" " * (1024 * 1024 + 1)))
-    reading = side.read(client_of(server), dict)
+def test_what_comes_in_place_of_a_stream_is_read_up_to_a_mebibyte(side):
+    reading = side.read(fakes.client_of(b" " * (1024 * 1024 + 1)), dict)
     assert isinstance(reading.error, api.UnexpectedContentType)
     assert len(reading.error.response.content) == 1024 * 1024
 
@@ -319,9 +318,8 @@ def test_a_missing_content_type_raises_at_the_call(side, serve):
 @pytest.mark.parametrize(
     "content_type", ["Text/Event-Stream", "text/event-stream; charset=utf-8", "text/event-stream ;x=y"]
 )
-def test_a_content_type_is_known_by_its_media_type(side, serve, content_type):
-    server = serve(answer(b"data: a\n\n", content_type=content_type))
-    assert side.read(client_of(server), str).items == ["a"]
+def test_a_content_type_is_known_by_its_media_type(side, content_type):
+    assert side.read(fakes.client_of(b"data: a\n\n", content_type), str).items == ["a"]
 
 
 def test_an_empty_answer_is_an_empty_stream(side, serve):

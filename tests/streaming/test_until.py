@@ -448,9 +448,13 @@ def test_the_event_that_ends_a_stream_can_be_its_last_item(side, body, until):
     assert (reading.items, reading.error) == ([1, 2], None)
 
 
-def test_the_end_is_an_item_in_any_format_and_counts_as_one(side, serve):
-    server = serve(answer(b'{"n": 1}\n{"n": 2}\n{"n": 3}\n', content_type="application/x-ndjson"))
-    reading = side.read(client_of(server), dict, until='{"n": 2}', include_end=True)
+def test_the_end_is_an_item_in_any_format_and_counts_as_one(side):
+    reading = side.read(
+        fakes.client_of(b'{"n": 1}\n{"n": 2}\n{"n": 3}\n', "application/x-ndjson"),
+        dict,
+        until='{"n": 2}',
+        include_end=True,
+    )
     assert (reading.items, reading.error) == ([{"n": 1}, {"n": 2}], None)
     assert "2 items so far, closed" in repr(reading.stream)
 
@@ -933,9 +937,8 @@ def test_data_that_looks_like_a_terminator_hints_at_until(item_type, data):
 
 
 @pytest.mark.parametrize("content_type", ["application/x-ndjson", "text/plain"])
-def test_a_line_that_looks_like_a_terminator_hints_at_until(side, serve, content_type):
-    server = serve(answer(b"1\n[DONE]\n", content_type=content_type))
-    reading = side.read(client_of(server), int)
+def test_a_line_that_looks_like_a_terminator_hints_at_until(side, content_type):
+    reading = side.read(fakes.client_of(b"1\n[DONE]\n", content_type), int)
     assert reading.items == [1]
     assert "until=" in str(reading.error)
 
