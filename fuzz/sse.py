@@ -48,10 +48,10 @@ def _read(pieces: Iterable[bytes], max_event_size: int) -> tuple[Interpretation,
                 if isinstance(frame, bytes):
                     frame = ServerSentEvent(frame, id=parser.last_event_id)
                 frames.append(frame if isinstance(frame, Comment) else text_event(frame))
+        assert all(isinstance(frame, UnfinishedEvent) for frame in parser.end())
     except OversizedEvent:
         # What the fields of the oversized event have set is nobody's; the stream is over.
         return Interpretation(frames, "", None), True
-    assert all(isinstance(frame, UnfinishedEvent) for frame in parser.end())
     return Interpretation(frames, parser.last_event_id, parser.retry), False
 
 

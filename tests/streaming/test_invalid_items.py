@@ -210,6 +210,13 @@ def test_skipped_events_are_no_items_received(side):
     assert "event 4 of the stream is larger" in str(reading.error)
 
 
+def test_an_event_is_too_large_where_only_the_end_of_the_body_shows_it(side):
+    reading = side.read(stream_of(b"data: 1\n\ndata: 22\nid"), int, max_event_size=8)
+    assert reading.items == [1]
+    assert isinstance(reading.error, api.EventTooLarge)
+    assert "event 2 of the stream is larger" in str(reading.error)
+
+
 @pytest.mark.parametrize("on_invalid", ["skip", lambda error: None])
 def test_only_what_does_not_fit_is_passed_over(side, serve, on_invalid):
     """An event that is too large, and a stream that breaks off, raise all the same."""

@@ -7,6 +7,7 @@ reading of the standard in `event_stream_reference.py`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -726,6 +727,17 @@ def test_the_limit_is_16_mib_unless_said_otherwise():
     assert [len(data) for data in data_of(largest, b"\n\n")] == [2**24 - len("data: ")]
     with pytest.raises(OversizedEvent):
         data_of(largest, b"x")
+
+
+@pytest.mark.parametrize("end", [b"id", b"data", b"event", b"retry", b"data:"])
+def test_what_is_unfinished_at_the_end_is_measured_too(end):
+    """A bare name is known to be a field only where the line, or the stream, ends."""
+    for size_left, is_oversized in ((len(end), False), (len(end) - 1, True)):
+        parser = EventStreamParser(len(b"data: a") + size_left)
+        measured = pytest.raises(OversizedEvent) if is_oversized else contextlib.nullcontext()
+        with measured:
+            assert list(parser.receive(b"data: a\n" + end)) == []
+            assert len(list(parser.end())) == 1
 
 
 # The work grows with the bytes alone: a parser that went back to the beginning of a line, an event or a chunk at each

@@ -179,25 +179,29 @@ class EventStreamParser:
             is_field = self._lines.rest_start.startswith((b"data:", b"event:", b"id:", b"retry:"))
             check_size(self._lines.rest_size + (self._event_size if is_field else 0), self._max_event_size)
 
-    def end(self) -> Iterable[EventStreamFrame]:
-        """The stream has ended; give what stands behind the last blank line, which the standard drops."""
+    def end(self) -> Iterator[EventStreamFrame]:
+        """The stream has ended; give what stands behind the last blank line, which the standard drops.
+
+        `OversizedEvent`: that is larger than `max_event_size`; only here is `id` without a colon known to be a field.
+        """
         line, retry = self._lines.take_rest(), self.retry
         if line:
             self._read_line(line)
             self.retry = retry
         if not self._event_size and line[:1] in (b"", b":"):  # nothing, or a comment
-            return ()
+            return
         event_id = self.last_event_id if self._id is None else self._id
         event = ServerSentEvent(bytes(self._data or b""), self._name, event_id, self._event_retry)
         if not self._event_size:
-            return (UnfinishedEvent(event, _text(line), has_data=False),)
+            yield UnfinishedEvent(event, _text(line), has_data=False)
+            return
         fields = {"event": _text(self._event) or None, "retry": self._event_retry}
         if self._id != self.last_event_id:
             fields["id"] = self._id
         shown = [f"{name}: {value}" for name, value in fields.items() if value is not None]
         if self._data is not None:
             shown.append(f"data: {_text(bytes(self._data))}")
-        return (UnfinishedEvent(event, ", ".join(shown), has_data=self._data is not None),)
+        yield UnfinishedEvent(event, ", ".join(shown), has_data=self._data is not None)
 
     def _read_line(self, line: bytes) -> Comment | None:
         if line[:6] == b"data: ":
