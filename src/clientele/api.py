@@ -3,7 +3,7 @@
 from .client import APIClient
 from .content import ProblemDetails
 from .endpoints.endpoint import EndpointDecorator, PendingStream
-from .endpoints.options import EndpointOptions, RequestOptions, StreamRequestOptions
+from .endpoints.options import EndpointOptions, Raised, RequestOptions, StreamRequestOptions
 from .endpoints.signature import Body, Cookie, File, Form, Header, Path, Query
 from .exceptions import (
     APIException,
@@ -26,5 +26,5 @@ __all__ += ["EndpointOptions", "RequestOptions", "StreamRequestOptions"]
 __all__ += ["Body", "Cookie", "File", "Form", "Header", "Path", "Query"]
 __all__ += ["AsyncStream", "Comment", "ServerSentEvent", "Stream"]
 __all__ += ["Reconnect", "ReconnectAttempt", "Retry", "RetryAttempt"]
-__all__ += ["APIException", "HTTPStatusError", "ProblemDetails", "ResponseValidationError", "TransportError"]
+__all__ += ["APIException", "HTTPStatusError", "ProblemDetails", "Raised", "ResponseValidationError", "TransportError"]
 __all__ += ["EventTooLarge", "StreamDecodeError", "StreamError", "StreamInterrupted", "UnexpectedContentType"]

@@ -106,8 +106,8 @@ class HTTPStatusError(_AnsweredError):
     The response's body has been read (of a stream at most its first MiB), so `error.response.json()` works.
 
     Attributes:
-        parsed: Of a stream: the body as the type that `response_map` has for the status. `None` where it has none, or
-            where the body is not of that type (`__cause__` says why).
+        parsed: The body as the type that `response_map` has for the status. `None` where it has none, or where the body
+            is not of that type (`__cause__` says why).
         problem: The body as problem details (RFC 9457), `None` where it has another content type.
     """
 

@@ -15,7 +15,7 @@ from tests.fakes import client_of
 from tests.servers import answer
 from typing_extensions import TypeAliasType, TypedDict
 
-from clientele import api
+from clientele import api, testing
 
 
 class User(pydantic.BaseModel):
@@ -329,6 +329,54 @@ class TestMapAndAnnotation:
             answering(b"").get("/", response_map={404: Plain})(get_user)
         with pytest.raises(TypeError, match=r"stream\(\): .*Pydantic cannot handle Plain"):
             answering(b"").get("/", response_map={404: Plain}, streaming_response=True)(stream)
+
+
+class TestRaised:
+    """A status that is mapped to `Raised` raises, as those of streams do, and need not be in the result's type."""
+
+    @pytest.mark.parametrize(
+        ("mapped", "content", "parsed"),
+        [
+            (NotFound, NOT_FOUND, NotFound(detail="no such user")),
+            (User | NotFound, NOT_FOUND, NotFound(detail="no such user")),
+            (str, b"no", "no"),
+            (None, b"", None),
+        ],
+    )
+    def test_its_error_carries_the_answer(self, side, mapped, content, parsed):
+        with pytest.raises(api.HTTPStatusError, match="404") as caught:
+            side.call(answering(content, 404), User, response_map={404: api.Raised(mapped)})
+        assert caught.value.parsed == parsed
+        assert caught.value.__cause__ is None
+
+    def test_another_status_is_what_it_was(self, side):
+        response_map = {404: api.Raised(NotFound), 409: User}
+        assert side.call(answering(USER), User, response_map=response_map) == User(name="x")
+        assert side.call(answering(USER, 409), User, response_map=response_map) == User(name="x")
+        with pytest.raises(api.HTTPStatusError) as caught:
+            side.call(answering(NOT_FOUND, 500), User, response_map=response_map)
+        assert caught.value.parsed is None
+
+    def test_a_body_that_does_not_fit_leaves_the_status_as_the_news_and_says_why(self, side):
+        with pytest.raises(api.HTTPStatusError) as caught:
+            side.call(answering(b"<html>", 404), User, response_map={404: api.Raised(NotFound)})
+        assert caught.value.parsed is None
+        assert isinstance(caught.value.__cause__, api.ResponseValidationError)
+
+    def test_on_a_stream_it_says_nothing_new(self, side):
+        error = side.read(answering(NOT_FOUND, 404), User, response_map={404: api.Raised(NotFound)}).error
+        assert error.parsed == NotFound(detail="no such user")
+
+    def test_a_success_is_not_raised(self):
+        with pytest.raises(ValueError, match="response_map has Raised for status 200; only 400 to 599 are raised"):
+            answering(b"").get("/", response_map={200: api.Raised(User)})
+
+    def test_a_status_that_is_raised_is_retried(self, side):
+        client = api.APIClient(base_url="http://api.example", retry=True)
+        with testing.fake(client) as server:
+            server.on_any().returns(status=503, times=1)
+            server.on_any().returns(User(name="x"))
+            assert side.call(client, User, response_map={503: api.Raised(NotFound)}) == User(name="x")
 
 
 class TestErrorsOfStreams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from ..exceptions import StreamDecodeError
@@ -18,6 +19,24 @@ OnInvalid: TypeAlias = Literal["raise", "skip"] | Callable[[StreamDecodeError], 
 CLIENT_DEFAULT: Any = object()  # the timeout of the client
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """In a `response_map`: the status raises `HTTPStatusError`, and its `parsed` is the answer as this type.
+
+        @client.get("/users/{user_id}", response_map={404: api.Raised(NotFound)})
+        def get_user(result: User, user_id: int) -> User:
+            return result
+
+    Parameters:
+        type: The type of the answer, in all forms that a `result` takes. It need not be one of the result's.
+
+    A mapped status without `Raised` is a result, an error among them; so the result's type must have it. Of a stream,
+    each mapped status is raised, with `Raised` or without.
+    """
+
+    type: Any
+
+
 class AnswerOptions(TypedDict, total=False):
     """The keywords that every call takes.
 
@@ -25,7 +44,8 @@ class AnswerOptions(TypedDict, total=False):
         timeout: Timeouts for this endpoint's requests, in seconds, in any form that httpx2 takes; default the client's.
             Of a stream, the read timeout bounds only the reading of an error's body.
         response_map: The type of the answer for some statuses. Any other status that is no success raises
-            `HTTPStatusError`. Of a stream, statuses of 400 and above, for the `parsed` of `HTTPStatusError`.
+            `HTTPStatusError`. Of a stream, statuses of 400 and above, for the `parsed` of `HTTPStatusError`; those of
+            other calls are raised so if they are mapped to `Raised(type)`.
         response_parser: Makes the result of the `httpx2.Response`, in place of the declared type; of a stream, the item
             of the text of each event's data. A `ValueError` from it says that the answer, or the event, does not fit.
         retry: Whether, and how, a call that fails is retried; of a stream, its opening. Default: the client's.
@@ -133,6 +153,8 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
     for status in options["response_map"] or ():
         if not (isinstance(status, int) and lowest <= status <= 599):
             raise ValueError(f"response_map has the key {status!r}; it is {kind}, a number from {lowest} to 599")
+        if status < 400 and isinstance(options["response_map"][status], Raised):
+            raise ValueError(f"response_map has Raised for status {status}; only 400 to 599 are raised")
     return options
 
 

@@ -34,6 +34,7 @@ from ..validation import (
     union_members,
     without,
 )
+from .options import Raised
 
 _NOT_JSON = (str, bytes, httpx2.Response)
 
@@ -46,6 +47,7 @@ class CompleteResult:
 
     decode: DecodeResponse
     by_status: Mapping[int, DecodeResponse]
+    errors: Mapping[int, DecodeResponse]  # for the `parsed` of the exceptions that these statuses raise
     expects_json: bool
     is_response: bool = False  # the result is the response itself, whatever its status below 400
 
@@ -61,7 +63,7 @@ class CompleteResult:
             return self.by_status[response.status_code](response)
         is_refused = self.by_status or (response.is_redirect and not self.is_response)
         if response.status_code >= 400 or (is_refused and not response.is_success):
-            raise HTTPStatusError(response)
+            raise _status_error(response, self.errors)
         return self.decode(response)
 
 
@@ -76,13 +78,18 @@ class StreamResult:
         """The exception for what came in place of a stream, and has been read."""
         if response.status_code < 400:
             return self.items.refusal(response)
-        error = HTTPStatusError(response)
-        try:
-            if decode := self.by_status.get(response.status_code):
-                error.parsed = decode(response)
-        except ResponseValidationError as mismatch:
-            error.__cause__ = mismatch
-        return error
+        return _status_error(response, self.by_status)
+
+
+def _status_error(response: httpx2.Response, by_status: Mapping[int, DecodeResponse]) -> HTTPStatusError:
+    """The exception for an error status, with its body as the type that the status is mapped to."""
+    error = HTTPStatusError(response)
+    try:
+        if decode := by_status.get(response.status_code):
+            error.parsed = decode(response)
+    except ResponseValidationError as mismatch:
+        error.__cause__ = mismatch
+    return error
 
 
 def declared_result(
@@ -90,11 +97,16 @@ def declared_result(
 ) -> CompleteResult | StreamResult:
     """How responses are handled whose result, or the items of whose stream, are of this type."""
     response_map, parser = options["response_map"] or {}, options["response_parser"]
-    by_status = {int(status): _decoder(each) for status, each in response_map.items()}
+    by_status = {
+        int(status): _decoder(each.type if isinstance(each, Raised) else each) for status, each in response_map.items()
+    }
     if options["streaming_response"]:
         return StreamResult(ItemPlan(type_, options, logged), by_status)
+    errors: dict[int, DecodeResponse] = {}
     for status, each in response_map.items():
-        if not covers(type_, each):
+        if isinstance(each, Raised):
+            errors[int(status)] = by_status.pop(int(status))
+        elif not covers(type_, each):
             lack = f"which {type_name(type_)} does not have; add it to the union, or correct the map"
             raise TypeError(f"response_map makes {type_name(each)} of status {int(status)}, {lack}")
     if by_status:
@@ -102,7 +114,7 @@ def declared_result(
     decode = _decoder(type_, parser)
     expects_json = parser is None and base_type(_without_none(type_)) not in _NOT_JSON
     is_response = base_type(_without_none(type_)) is httpx2.Response or parser is not None
-    return CompleteResult(decode, by_status, expects_json, is_response)
+    return CompleteResult(decode, by_status, errors, expects_json, is_response)
 
 
 def _decoder(annotation: Any, parse: DecodeResponse | None = None) -> DecodeResponse:
