@@ -299,11 +299,28 @@ def core_schemas(adapter: pydantic.TypeAdapter[Any]) -> Iterator[dict[str, Any]]
             part = rest.pop()
             if isinstance(part, dict):
                 yield part
-                rest += [each for name, each in part.items() if name != "metadata"]
+                rest += inner_schemas(part)
             elif isinstance(part, list | tuple):
                 rest += part
     except pydantic.PydanticUserError:
         return
+
+
+# What in a core schema holds values, and not schemas: a default may look like one.
+VALUES_IN_SCHEMAS = frozenset(("cls", "config", "custom_error_context", "default", "expected", "members", "metadata"))
+# What holds schemas by names that are the user's: a field may be called "type", a tag "default".
+SCHEMAS_BY_NAME = frozenset(("fields", "choices"))
+
+
+def inner_schemas(schema: dict[str, Any]) -> list[Any]:
+    """What may hold schemas in a core schema, without the names that are the user's."""
+    parts: list[Any] = []
+    for name, each in schema.items():
+        if name in SCHEMAS_BY_NAME and isinstance(each, dict):
+            parts += each.values()
+        elif name not in VALUES_IN_SCHEMAS:
+            parts.append(each)
+    return parts
 
 
 def data_decoder(annotation: Any) -> Decode:

@@ -365,6 +365,47 @@ def test_what_is_in_a_body_has_to_fit(recorder, annotation, value, problem):
     assert recorder.request is None
 
 
+# Pydantic's schemas are made of the same words as these names and values.
+SCHEMA_WORDS = ("choices", "cls", "default", "expected", "fields", "function", "metadata", "serialization", "type")
+Worded: Any = pydantic.create_model("Worded", **dict.fromkeys(SCHEMA_WORDS, (float, ...)))
+WordedDict: Any = TypedDict("WordedDict", dict.fromkeys(SCHEMA_WORDS, Price))
+Tagged = Annotated[
+    Annotated[Sold, pydantic.Tag("type")] | Annotated[Empty, pydantic.Tag("default")],
+    pydantic.Discriminator(lambda value: "type" if isinstance(value, Sold) else "default"),
+]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "sent"),
+    [
+        (Worded, Worded(**dict.fromkeys(SCHEMA_WORDS, 1)), dict.fromkeys(SCHEMA_WORDS, 1.0)),
+        (
+            WordedDict,
+            dict.fromkeys(SCHEMA_WORDS, Price(value=1)),
+            dict.fromkeys(SCHEMA_WORDS, {"value": 1.0, "note": None}),
+        ),
+        (Tagged, Empty(), {"kind": "empty"}),
+        (Annotated[dict[str, str], pydantic.Field(default={"type": "model"})], {"type": "a"}, {"type": "a"}),
+        (Literal["type", "model"], "model", "model"),
+    ],
+)
+def test_what_is_named_as_pydantic_names_its_own_is_sent(recorder, annotation, value, sent):
+    assert post(recorder, Annotated[annotation, api.Body(embed=True)], value) == {"data": sent}
+
+
+@pytest.mark.parametrize("name", SCHEMA_WORDS)
+def test_what_is_named_so_has_to_fit_and_hides_nothing(recorder, name):
+    others = {each: Price(value=1) for each in SCHEMA_WORDS if each != name}
+    with pytest.raises(TypeError, match=f"{name}: it should be an instance of Price, got Empty"):
+        post(recorder, WordedDict, {**others, name: Empty()})
+    model = pydantic.create_model("Model", **{name: (dict[str, pydantic.SecretStr], ...)})
+    with pytest.raises(TypeError, match="a secret in Model would be sent as stars"):
+        post(recorder, model, model(**{name: {"key": SECRET}}))
+    model = pydantic.create_model("Model", **{name: (float, ...)})
+    with pytest.raises(TypeError, match=f"{name}: nan is no number in JSON"):
+        post(recorder, model, model(**{name: float("nan")}))
+
+
 @pytest.mark.parametrize(
     ("annotation", "value", "sent"),
     [

@@ -23,7 +23,18 @@ import pydantic
 from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema, from_json
 
 from ..exceptions import type_name
-from ..validation import base_type, class_of, core_schemas, is_subclass, metadata_of, type_adapter, union_members
+from ..validation import (
+    SCHEMAS_BY_NAME,
+    VALUES_IN_SCHEMAS,
+    base_type,
+    class_of,
+    core_schemas,
+    inner_schemas,
+    is_subclass,
+    metadata_of,
+    type_adapter,
+    union_members,
+)
 
 SECRETS = (pydantic.SecretStr, pydantic.SecretBytes, pydantic.Secret)
 _STARS = "**********"  # what Pydantic writes for a secret
@@ -155,14 +166,20 @@ def _of_values(part: Any) -> Any:
         part = {name: each for name, each in part.items() if name != "validation_alias"}
     if changed is not None:
         return _of_values(changed) | {name: part[name] for name in ("ref",) if name in part}
-    return {name: each if name in _OPAQUE else _of_values(each) for name, each in part.items()}
+    return {name: _inner_of_values(name, each) for name, each in part.items()}
+
+
+def _inner_of_values(name: str, inner: Any) -> Any:
+    if name in SCHEMAS_BY_NAME and isinstance(inner, dict):
+        return {key: _of_values(each) for key, each in inner.items()}
+    return inner if name in _OPAQUE else _of_values(inner)
 
 
 def _bool_as_int(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
-_OPAQUE = ("metadata", "serialization", "cls", "function")
+_OPAQUE = VALUES_IN_SCHEMAS | {"serialization", "function"}
 
 
 def _of_results(part: dict[str, Any]) -> dict[str, Any] | None:
@@ -260,7 +277,7 @@ def _written(parts: Any) -> Iterator[dict[str, Any]]:
             if isinstance(part.get("serialization"), dict) and "function" in part["serialization"]:
                 yield part
             elif not part.get("serialization_exclude"):
-                rest += [each for name, each in part.items() if name != "metadata"]
+                rest += inner_schemas(part)
         elif isinstance(part, list | tuple):
             rest += part
 
