@@ -382,7 +382,7 @@ Tagged = Annotated[
         (
             WordedDict,
             dict.fromkeys(SCHEMA_WORDS, Price(value=1)),
-            dict.fromkeys(SCHEMA_WORDS, {"value": 1.0, "note": None}),
+            {word: {"value": 1.0, "note": None} for word in SCHEMA_WORDS},
         ),
         (Tagged, Empty(), {"kind": "empty"}),
         (Annotated[dict[str, str], pydantic.Field(default={"type": "model"})], {"type": "a"}, {"type": "a"}),
