@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import httpx2
 
 from .endpoints.call import Call
-from .endpoints.endpoint import EndpointDecorator, PendingStream, declare, direct_plan
+from .endpoints.endpoint import EndpointDecorator, PendingStream, bind, declare, direct_plan
 from .endpoints.options import EndpointOptions, RequestOptions, StreamOptions, StreamRequestOptions, checked_options
 from .endpoints.request import UNSENDABLE, named
 from .headers import is_token
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NAMES_ELSEWHERE = {
     "body": "data",
@@ -188,6 +189,24 @@ class APIClient:
     def options(self, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
         """Declare an `OPTIONS` endpoint; see `endpoint`."""
         return self.endpoint("OPTIONS", path, **options)
+
+    def bind(self, endpoint: F) -> F:
+        """The same endpoint, its calls made by this client: for a tenant's credentials, or another server.
+
+            staging = api.APIClient(base_url="http://staging.example")
+            user = staging.bind(get_user)(5)
+
+        Parameters:
+            endpoint: A function or method that a client has decorated. It stays as it is.
+
+        Returns:
+            The endpoint, with the options that it was declared with, those of its first client among them.
+
+        Raises:
+            TypeError: It is no endpoint.
+        """
+        bound: F = bind(endpoint, self._clients, self._base_url)
+        return bound
 
     def request(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
         """Call without a declaration.

@@ -280,8 +280,9 @@ def type_name(annotation: object) -> str:
 
 
 def _mismatches(error: pydantic.ValidationError) -> str:
+    # Pydantic names unions and functions in brackets, all members of a union among them; no field's name says as much.
     shown = [
-        f"{'.'.join(map(str, mismatch['loc']))}: {mismatch['msg']}".removeprefix(": ")
+        f"{'.'.join(str(key) for key in mismatch['loc'] if '[' not in str(key))}: {mismatch['msg']}".removeprefix(": ")
         for mismatch in error.errors(include_url=False, include_context=False, include_input=False)[:5]
     ]
     rest = error.error_count() - len(shown)

@@ -177,7 +177,21 @@ def declare(
     base_url: str,
 ) -> Any:
     """Make an endpoint of a function that was decorated in this frame."""
-    signature = Signature(function, method, path, options, frame)
+    return _endpoint(function, Signature(function, method, path, options, frame), options, clients, base_url)
+
+
+def bind(endpoint: Any, clients: HTTPClients, base_url: str) -> Any:
+    """The same endpoint for the clients of another `APIClient`."""
+    declared = inspect.unwrap(endpoint, stop=lambda each: hasattr(each, "__clientele__"))
+    if not hasattr(declared, "__clientele__"):
+        raise TypeError(f"{endpoint!r} is no endpoint; pass a function that a client's get, post, ... has decorated")
+    bound = declared.__clientele__[2](clients, base_url)
+    return bound.__get__(endpoint.__self__) if inspect.ismethod(endpoint) else bound
+
+
+def _endpoint(
+    function: Any, signature: Signature, options: Mapping[str, Any], clients: HTTPClients, base_url: str
+) -> Any:
     if signature.is_async:
         clients.prepare_async()
     body, takes_response = signature.body, signature.takes_response
@@ -273,7 +287,8 @@ def declare(
         if sys.version_info >= (3, 12):  # what calls it must know that it gives something to be awaited
             endpoint = inspect.markcoroutinefunction(endpoint)
     functools.update_wrapper(endpoint, function)
-    endpoint.__clientele__ = endpoint, clients  # what a fake server knows it by, whatever wraps it
+    # What a fake server knows it by, whatever wraps it, and what makes it anew for another client.
+    endpoint.__clientele__ = endpoint, clients, functools.partial(_endpoint, function, signature, options)
     endpoint.__signature__ = signature.as_called
     endpoint.__annotations__ = signature.annotations  # from Python 3.14 on the function's own may not be there yet
     return endpoint

@@ -435,7 +435,7 @@ def connect_timeout() -> httpx2.ConnectTimeout:
 
 
 def _endpoint_of(function: Any, clients: HTTPClients) -> Any:
-    endpoint, own_clients = getattr(function, "__clientele__", (None, None))
+    endpoint, own_clients, _ = getattr(function, "__clientele__", (None, None, None))
     if endpoint is None:
         raise TypeError(f"{function!r} is no endpoint; pass one, or a method and a path: server.on('GET', '/users')")
     if own_clients is not clients:
