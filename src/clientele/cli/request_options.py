@@ -1,7 +1,7 @@
 """The options that describe a request, for every command that sends one: `stream`, `learn`.
 
-The spelling is that of curl and HTTPie. `RequestOptions` checks what goes together; `arguments` gives what
-`APIClient.stream` and `APIClient.astream` take.
+The spelling is that of curl and HTTPie. `RequestOptions` checks what goes together; `prepared` gives
+what `APIClient` and its calls take.
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ def whole_url(text: str) -> str:
     if not re.match(r"https?://[^/?#]", text, re.IGNORECASE):
         problem = "it is no URL that can be called" if _SCHEME.match(text) else "it has no host"
         raise typer.BadParameter(f"{problem}; write http://localhost:8000/events or example.com/events")
+    import httpx2
+
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise typer.BadParameter(f"it is no URL: {error}") from None
+    if (url.port or 0) > 65535:
+        raise typer.BadParameter(f"the port {url.port} is above 65535")
     for brace, quoted in _BRACES.items():  # a direct call takes them for placeholders
         text = text.replace(brace, quoted)
     return text
@@ -137,7 +145,9 @@ class RequestOptions:
             raise typer.BadParameter(f"the answer to {self.method.upper()} has no body, so it is no stream")
         if self.bearer_env is not None and any(name.lower() == "authorization" for name, _ in self.headers):
             raise typer.BadParameter("--bearer-env and -H 'Authorization: …' both say who you are; leave one out")
-        _ = self.token
+        if self.form and any(name.lower() == "content-type" for name, _ in self.headers):
+            raise typer.BadParameter("--form says the Content-Type itself; leave it out of -H")
+        _ = self.token  # which must be there
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -162,8 +172,10 @@ class RequestOptions:
             raise typer.BadParameter(f"--bearer-env: the value of {self.bearer_env!r} cannot be sent in a header")
         return token
 
-    def arguments(self) -> dict[str, Any]:
-        """What calls of `APIClient.stream` and `APIClient.astream` take of it; reads files and stdin.
+    def prepared(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keywords of the `APIClient` that sends it, `headers` among them; and those of `APIClient.stream`.
+
+        Reads files and stdin.
 
         Raises:
             typer.BadParameter: A file cannot be read, or the JSON is none.
@@ -187,20 +199,14 @@ class RequestOptions:
             arguments |= _form(self.form)
         if content_type is not None and not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", content_type))
-        if headers:
-            arguments["headers"] = headers
         if self.idle_timeout is not None:
             arguments["idle_timeout"] = self.idle_timeout
-        return arguments
-
-    def settings(self) -> dict[str, Any]:
-        """The keywords of the `APIClient` that sends it."""
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = {"headers": headers}
         if self.timeout is not None:
             settings["timeout"] = self.timeout
         if self.insecure:
             settings["verify"] = False
-        return settings
+        return settings, arguments
 
     @property
     def has_body(self) -> bool:
