@@ -173,6 +173,8 @@ class ItemReader:
             try:
                 self._decode(event.data)
             except pydantic.ValidationError as error:
+                if stream_format == "sse" and not event.data.strip():  # as servers send it to set `id` and `retry`
+                    return []
                 raise _misfit(event, number, self._type, error, response) from error
         text = event.data.decode("utf-8", "replace")
         try:
@@ -186,9 +188,11 @@ class ItemReader:
         name = event.event if stream_format == "sse" else None
         if self._select is None:
             return [Item(text, is_json, event.data, name, event.id, event.retry)]
-        return [
-            _selected(match, event=name, id=event.id, retry=event.retry) for match in self._select(value) if is_json
-        ]
+        try:
+            found = self._select(value) if is_json else ()
+        except ValueError as error:
+            raise Misfit(f"event {number} of the stream cannot be searched: {error}") from error
+        return [_selected(match, event=name, id=event.id, retry=event.retry) for match in found]
 
 
 def load_type(text: str) -> Any:
@@ -229,7 +233,15 @@ def _selector(path: str) -> Callable[[Any], Iterable[Any]]:
     except (jsonpath.JSONPathError, ValueError) as error:
         cure = "it begins with $, as in '$.choices[*].delta.content'"
         raise typer.BadParameter(f"--select {path!r} is no JSONPath: {str(error).splitlines()[0]}; {cure}") from None
-    return compiled.findall
+
+    def select(value: Any) -> Iterable[Any]:
+        try:
+            # It takes text for JSON.
+            return compiled.findall(json_text.write(value) if isinstance(value, str) else value)
+        except (jsonpath.JSONPathError, RecursionError) as error:
+            raise ValueError(str(error).partition("\n")[0]) from None
+
+    return select
 
 
 def _selected(value: Any, **others: Any) -> Item:

@@ -83,6 +83,7 @@ def _fitting(parts: list[str], width: int) -> dict[int, bool]:
             room = width - _INDENT * min(len(opened), _MAX_DEPTH)
             if start >= 2 and parts[start - 1] == ":":
                 room -= ends[start] - ends[start - 2]  # the name before it
+            room -= parts[index + 1 : index + 2] == [","]
             fits[start] = ends[index + 1] - ends[start] <= room or index == start + 1
     return fits
 

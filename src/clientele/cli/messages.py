@@ -53,9 +53,11 @@ class Messages:
 
     Attributes:
         above: What prints a line above a live line, while there is one.
+        hears_log: Whether the library's warnings are told, too.
     """
 
     above: Callable[[str], None] | None = None
+    hears_log = True
 
     def __init__(self, command: str, secrets: Secrets | None = None) -> None:
         self._command = command
@@ -89,4 +91,5 @@ class _Handler(logging.Handler):
         self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._messages.tell(record.getMessage())
+        if self._messages.hears_log:
+            self._messages.tell(record.getMessage())

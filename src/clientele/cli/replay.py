@@ -44,9 +44,15 @@ def replay(
     items: ItemOptions,
     *,
     speed: Annotated[
-        float,
-        typer.Option("--speed", metavar="NUMBER", parser=_speed, help="How many times as fast as it was recorded."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--speed",
+            metavar="NUMBER",
+            parser=_speed,
+            help="How many times as fast as it was recorded. Default: 1.",
+            show_default=False,
+        ),
+    ] = None,
     serve: Annotated[
         int | None,
         typer.Option(
@@ -68,10 +74,10 @@ def replay(
         from .recorded_server import RecordedServer
         from .serving import serve as run_server
 
-        server = RecordedServer(exchanges, speed)
+        server = RecordedServer(exchanges, speed or 1.0)
         run_server(server, host, serve, server.describe)
         raise typer.Exit
-    raise typer.Exit(_show(file, exchanges, items, speed))
+    raise typer.Exit(_show(file, exchanges, items, speed or 1.0))
 
 
 def _exchanges(file: Path) -> list[Exchange]:

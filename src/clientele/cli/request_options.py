@@ -153,10 +153,7 @@ class RequestOptions:
     def headers(self) -> list[tuple[str, str]]:
         """The headers of `-H`."""
         pairs = [_header(number, each) for number, each in enumerate(self.header or (), 1)]
-        try:
-            checked_headers(pairs)
-        except ValueError as error:
-            raise typer.BadParameter(f"-H: {error}") from None
+        _checked(pairs)
         return pairs
 
     @property
@@ -172,10 +169,13 @@ class RequestOptions:
             raise typer.BadParameter(f"--bearer-env: the value of {self.bearer_env!r} cannot be sent in a header")
         return token
 
-    def prepared(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def prepared(self, last_event_id: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
         """The keywords of the `APIClient` that sends it, `headers` among them; and those of `APIClient.stream`.
 
         Reads files and stdin.
+
+        Parameters:
+            last_event_id: The event to go on behind; `""` to begin at the start.
 
         Raises:
             typer.BadParameter: A file cannot be read, or the JSON is none.
@@ -201,7 +201,9 @@ class RequestOptions:
             headers.append(("Content-Type", content_type))
         if self.idle_timeout is not None:
             arguments["idle_timeout"] = self.idle_timeout
-        settings: dict[str, Any] = {"headers": headers}
+        if last_event_id:
+            headers.append(("Last-Event-ID", last_event_id))
+        settings: dict[str, Any] = {"headers": _checked(headers)}
         if self.timeout is not None:
             settings["timeout"] = self.timeout
         if self.insecure:
@@ -217,6 +219,13 @@ class RequestOptions:
     def method_or_default(self) -> str:
         """The method; `POST` where there is a body, else `GET`."""
         return (self.method or ("POST" if self.has_body else "GET")).upper()
+
+
+def _checked(headers: list[tuple[str, str]]) -> Any:
+    try:
+        return checked_headers(headers)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _header(number: int, text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -52,7 +53,7 @@ def serve(application: Application, host: str, port: int, describe: Callable[[st
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         cure = "another program listens there; name another port, or 0 for a free one"
-        problem = error.strerror or str(error)
+        problem = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise typer.BadParameter(f"{host} port {port}: {problem}; {cure}") from None
     with listener:
         bound = listener.getsockname()[1]

@@ -71,8 +71,8 @@ def stream(
 ) -> None:
     """Show a stream as it comes."""
     reader = items.reader()
-    settings, arguments = request.prepared()
-    kept = _cursor(cursor, settings["headers"])
+    kept = _cursor(cursor, request.headers)
+    settings, arguments = request.prepared(kept.event_id if kept else "")
 
     import httpx2
 
@@ -113,7 +113,7 @@ def stream(
 
 
 def _cursor(path: Path | None, headers: list[tuple[str, str]]) -> Any:
-    """The cursor in this file; the request goes on behind it."""
+    """The cursor in this file."""
     if path is None:
         return None
     from .cursor import Cursor
@@ -121,12 +121,9 @@ def _cursor(path: Path | None, headers: list[tuple[str, str]]) -> Any:
     if any(name.lower() == "last-event-id" for name, _ in headers):
         raise typer.BadParameter("--cursor and -H 'Last-Event-ID: …' both say where to go on; leave one out")
     try:
-        cursor = Cursor(path)
+        return Cursor(path)
     except (OSError, ValueError) as error:
         raise typer.BadParameter(f"--cursor {path}: {getattr(error, 'strerror', None) or error}") from None
-    if cursor.event_id:
-        headers.append(("Last-Event-ID", cursor.event_id))
-    return cursor
 
 
 def _recording(client: Any, path: Path | None, secrets: Any) -> contextlib.AbstractContextManager[Any]:

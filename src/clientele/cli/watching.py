@@ -121,6 +121,7 @@ class Watch:
         Parameters:
             is_left: Whether it is one that was recorded until the client left it, and so ends anywhere.
         """
+        self.messages.hears_log = not is_left  # which would warn of the event that it ends in
         stream: Any = None
         rates = Rates(time.monotonic())
         sizes: dict[int, tuple[httpx2.Response, int]] = {}
