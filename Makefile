@@ -14,7 +14,7 @@ LOWER_BOUNDS := import re, tomllib; \
 	[print(re.match(r"([\w.-]+)>=([\w.]+)", dependency).expand(r"\1==\2")) \
 	for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]
 
-.PHONY: demo test test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks
+.PHONY: demo test test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks pictures
 .PHONY: other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
@@ -32,6 +32,10 @@ bench: .venv-bench/ready
 bench-smoke: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks --smoke
 	.venv-bench/bin/python -m benchmarks.http2 --smoke
+
+# The pictures of the command line in docs/.
+pictures: .venv/test
+	$(BIN)/python docs/make_pictures.py
 
 format: .venv/test
 	$(BIN)/ruff format

@@ -15,6 +15,8 @@ import clientele
 
 SOURCE = Path(clientele.__file__).parent
 ROOMS = [
+    ["__main__"],
+    ["cli"],
     ["testing"],
     ["api"],
     ["client"],

@@ -153,7 +153,7 @@ class replay(StandIn):  # noqa: N801
         headers = httpx2.Headers(exchange.response["headers"])
         if exchange.response["status"] not in (204, 304):
             headers["Transfer-Encoding"] = "chunked"
-        start = _behind(body, event_id) if event_id else 0
+        start = behind(body, event_id) if event_id else 0
         return Reply(delay, None, exchange.response["status"], headers, self._actions(exchange, start))
 
     def _actions(self, exchange: Exchange, start: int) -> Iterator[Action]:
@@ -251,7 +251,7 @@ def _exception(end: str) -> Exception:
     return kind(words) if is_one else httpx2.ReadError(end)  # type: ignore[misc]
 
 
-def _behind(body: bytes, event_id: str) -> int:
+def behind(body: bytes, event_id: str) -> int:
     """Where the event behind the one with this id begins; 0 if there is none with it."""
     start = found = 0
     for end in _BLANK_LINE.finditer(body):
