@@ -17,7 +17,7 @@ SOURCE = Path(clientele.__file__).parent
 ROOMS = [
     ["__main__"],
     ["cli"],
-    ["testing"],
+    ["openapi", "testing"],
     ["api"],
     ["client"],
     ["endpoints"],

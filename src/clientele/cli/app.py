@@ -12,6 +12,8 @@ import clientele
 from .demo_server import HELP as DEMO_SERVER_HELP
 from .demo_server import demo_server
 from .exit_codes import EXIT_CODES
+from .generate import HELP as GENERATE_HELP
+from .generate import generate
 from .replay import HELP as REPLAY_HELP
 from .replay import replay
 from .stream import HELP as STREAM_HELP
@@ -19,7 +21,7 @@ from .stream import stream
 
 app = typer.Typer(
     name="clientele",
-    help="Watch, record and replay the streams of HTTP APIs.",
+    help="Watch, record and replay the streams of HTTP APIs; generate typed clients of them.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # their frames would show the values of variables, secrets among them
@@ -61,4 +63,5 @@ def _root(
 
 app.command("stream", help=STREAM_HELP, cls=_Command)(stream)
 app.command("replay", help=REPLAY_HELP, cls=_Command)(replay)
+app.command("generate", help=GENERATE_HELP)(generate)
 app.command("demo-server", help=DEMO_SERVER_HELP)(demo_server)

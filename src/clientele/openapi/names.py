@@ -1,0 +1,135 @@
+"""Names of the document as names in Python, the same each time: of classes, functions, parameters and modules."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Collection, Iterable
+
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[0-9]+|[^\W_]+")
+_PARTS = re.compile(r"[^\W_]+")
+
+# What modules of the package import or define beside models, and what the generator of models imports into theirs.
+_TAKEN_CLASSES = frozenset(
+    [
+        "Annotated",
+        "Any",
+        "AnyUrl",
+        "AfterValidator",
+        "AsyncIterator",
+        "AwareDatetime",
+        "BaseModel",
+        "BinaryIO",
+        "ByteSize",
+        "Callable",
+        "ConfigDict",
+        "Decimal",
+        "Discriminator",
+        "Enum",
+        "Field",
+        "Generic",
+        "IntEnum",
+        "Iterator",
+        "Iterable",
+        "Json",
+        "Literal",
+        "Mapping",
+        "NaiveDatetime",
+        "Optional",
+        "Path",
+        "PlainSerializer",
+        "RootModel",
+        "Self",
+        "Sequence",
+        "StrEnum",
+        "StringConstraints",
+        "Tag",
+        "TypeAdapter",
+        "TypeAliasType",
+        "TypeVar",
+        "UUID",
+        "Union",
+        "WrapSerializer",
+    ]
+) | frozenset(name for name in dir(builtins) if name[:1].isupper())
+_TAKEN_FUNCTIONS = frozenset(
+    ["api", "annotations", "client", "date", "datetime", "httpx2", "json", "make_client", "os", "time", "timedelta"]
+) | frozenset(name for name in dir(builtins) if name[:1].islower())
+_VERBS = frozenset(("create", "get", "post", "put", "run", "list", "generate", "send", "start", "make"))
+_INJECTED = frozenset(("result", "response", "self", "cls"))
+
+
+def class_name(raw: str) -> str:
+    """`user-profile` as `UserProfile`; what is in capitals stays so: `HTTPValidationError`."""
+    name = "".join(part[:1].upper() + part[1:] for part in _PARTS.findall(raw))
+    if not name or not name[0].isalpha():
+        name = f"Model{name}"
+    return f"{name}Model" if name in _TAKEN_CLASSES or keyword.iskeyword(name) else name
+
+
+def snake_case(raw: str) -> str:
+    """`createChatCompletion` and `create-chat-completion` as `create_chat_completion`."""
+    name = "_".join(word.lower() for word in _WORDS.findall(raw))
+    return f"_{name}".rstrip("_") if not name or name[0].isdigit() else name
+
+
+def function_name(raw: str) -> str:
+    """The name of a function: nothing that Python or the module knows already."""
+    name = snake_case(raw).lstrip("_") or "call"
+    name = f"call_{name}" if name[0].isdigit() else name
+    return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN_FUNCTIONS else name
+
+
+def parameter_name(raw: str) -> str:
+    """The name of a parameter: `user-id` and `userId` as `user_id`; `result_`, since `result` is injected."""
+    name = snake_case(raw).lstrip("_") or "value"
+    name = f"value_{name}" if name[0].isdigit() else name
+    return f"{name}_" if keyword.iskeyword(name) or name in _INJECTED else name
+
+
+def module_name(raw: str) -> str:
+    """The name of a module for a tag, none of those that every package has."""
+    name = snake_case(raw).lstrip("_") or "operations"
+    name = f"tag_{name}" if name[0].isdigit() else name
+    return f"{name}_operations" if keyword.iskeyword(name) or name in ("client", "models") else name
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """The name, or the first of `name_2`, `name_3` (`Name2` of a class) that is not taken."""
+    separator = "" if name[:1].isupper() else "_"
+    number = 2
+    candidate = name
+    while candidate in taken:
+        candidate = f"{name.rstrip('_')}{separator}{number}"
+        number += 1
+    return candidate
+
+
+def operation_name(operation_id: str | None, method: str, path: str) -> str:
+    """What a person would call an operation.
+
+    FastAPI makes an operation's id of the function's name, the path and the method; what it adds is taken off. An
+    operation without an id is named by its method and path: `GET /users/{id}/keys` is `get_users_keys_by_id`.
+    """
+    if operation_id:
+        added = re.sub(r"\W", "_", path) + "_" + method.lower()
+        trimmed = operation_id.removesuffix(added)
+        return function_name(trimmed or operation_id)
+    names = re.findall(r"\{([^}]*)\}", path)
+    words = [method.lower(), *(part for part in re.split(r"[/.:?=&]|\{[^}]*\}", path) if part)]
+    return function_name("_".join([*words, *(["by", *names] if names else [])]))
+
+
+def streaming_name(name: str) -> str:
+    """The name of an operation's function that streams: `stream_chat`, beside `create_chat` that does not."""
+    verb, _, rest = name.partition("_")
+    return f"stream_{rest if rest and verb in _VERBS else name}"
+
+
+def common_prefix_trimmed(names: Iterable[str]) -> dict[str, str]:
+    """Names of schemas without what FastAPI puts before those of one name in several modules, where that is unique."""
+    all_names = list(names)
+    short = {name: name.rpartition("__")[2] if "__" in name.strip("_") else name for name in all_names}
+    counts = [*short.values()]
+    return {name: each if counts.count(each) == 1 else name for name, each in short.items()}

@@ -1,0 +1,410 @@
+"""Schemas of the document: as types in a signature, or as models that get a name of their own.
+
+What is simple stands in the signature itself: `int`, `list[User]`, `Literal["a", "b"]`. What is not is a named schema,
+handed to `models.py`. On the way each schema is put into the dialect of JSON Schema 2020-12, whatever version the
+document claims: `nullable`, a boolean `exclusiveMinimum` and the like mean what they have always meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .document import Document, Place
+from .names import class_name, common_prefix_trimmed, unique
+
+REFERENCE = "#/components/schemas/"
+
+_ONE = frozenset(("items", "additionalProperties"))
+_MANY = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
+_NAMED = frozenset(("properties",))
+_KEPT = frozenset(
+    [
+        "type",
+        "required",
+        "enum",
+        "const",
+        "default",
+        "description",
+        "format",
+        "pattern",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "deprecated",
+    ]
+)
+# Notes for readers, which say nothing of what is valid; and what has been read when these are met.
+_READ_ELSEWHERE = frozenset(
+    [
+        "title",
+        "example",
+        "examples",
+        "externalDocs",
+        "$comment",
+        "$schema",
+        "$id",
+        "$defs",
+        "definitions",
+        "nullable",
+        "discriminator",
+        "readOnly",
+        "writeOnly",
+        "contentMediaType",
+        "contentEncoding",
+        "patternProperties",
+    ]
+)
+_NOTES = ("description", "default", "deprecated")
+_ALTERNATIVES = frozenset(("oneOf", "anyOf", "enum", "const", "not", "if"))
+_ONE_CLASS = "the member is optional: one class serves requests and answers"
+_UNCHECKED = {
+    "xml": "XML has no counterpart: the names of JSON are used",
+    "contentSchema": "the text stays text; parse it where you use it",
+}
+
+# What stands in a signature, by `format`; every other text is `str`, as it is sent.
+_TEXT = {
+    "date-time": "datetime",
+    "date": "date",
+    "time": "time",
+    "duration": "timedelta",
+    "uuid": "UUID",
+    "decimal": "Decimal",
+}
+_SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+
+
+class Schemas:
+    """The schemas of a document, those that have been used with the names that their models get."""
+
+    def __init__(self, document: Document, names: Mapping[str, str]) -> None:
+        self._document = document
+        self.models: dict[str, Any] = {}
+        """The schemas of the models by the names of their classes, as references among them name them."""
+        components = document.root.get("components")
+        schemas = components.get("schemas") if isinstance(components, Mapping) else None
+        declared = [str(name) for name in schemas] if isinstance(schemas, Mapping) else []
+        self._classes: dict[Place, str] = {}
+        for name, short in common_prefix_trimmed(declared).items():
+            wanted = names.get(name) or class_name(short)
+            self._classes["components", "schemas", name] = unique(wanted, self._classes.values())
+        self.declared_names = frozenset(declared)
+
+    @property
+    def taken(self) -> set[str]:
+        """The names that classes have already."""
+        return {*self._classes.values(), *self.models}
+
+    def type_of(self, schema: Any, place: Place, hint: str) -> str:
+        """The annotation that a schema is in a signature; `hint` names the model that is made where one is needed."""
+        return self._annotation(self.normalised(schema, place), hint)
+
+    def resolved(self, schema: Any, place: Place) -> tuple[Mapping[str, Any], Place]:
+        """What a schema is behind its references, as it stands in the document."""
+        value, place = self._document.resolved(schema, place)
+        return (value if isinstance(value, Mapping) else {}), place
+
+    def members(self, schema: Any, place: Place) -> dict[str, tuple[Any, Place]]:
+        """The properties that an object has, those of all parts of an `allOf` among them."""
+        value, place = self.resolved(schema, place)
+        found: dict[str, tuple[Any, Place]] = {}
+        for number, part in enumerate(value.get("allOf") or ()):
+            found |= self.members(part, (*place, "allOf", str(number)))
+        properties = value.get("properties")
+        if isinstance(properties, Mapping):
+            found |= {name: (each, (*place, "properties", name)) for name, each in properties.items()}
+        return found
+
+    def required(self, schema: Any, place: Place) -> set[str]:
+        """The properties that an object must have."""
+        value, place = self.resolved(schema, place)
+        names = {each for each in value.get("required") or () if isinstance(each, str)}
+        for number, part in enumerate(value.get("allOf") or ()):
+            names |= self.required(part, (*place, "allOf", str(number)))
+        return names
+
+    def alternatives(self, schema: Any, place: Place) -> list[tuple[Any, Place]]:
+        """The members of a union, and of the unions in it; of anything else, itself alone."""
+        value, where = self.resolved(schema, place)
+        for keyword in ("oneOf", "anyOf"):
+            if isinstance(members := value.get(keyword), list) and not value.get("properties"):
+                each = [self.alternatives(one, (*where, keyword, str(at))) for at, one in enumerate(members)]
+                return [one for several in each for one in several]
+        return [(schema, place)]
+
+    def without_null(self, schema: Any, place: Place) -> tuple[Any, Place]:
+        """The one member of a union beside null, if there is one; anything else as it is."""
+        members = self.alternatives(schema, place)
+        others = [each for each in members if self.resolved(*each)[0].get("type") != "null"]
+        return others[0] if len(others) == 1 else (schema, place)
+
+    def constant(self, schema: Any, place: Place) -> Any:
+        """The only value that a schema has, `None` where it has several."""
+        value, _ = self.resolved(schema, place)
+        values = value.get("enum")
+        return value.get("const", values[0] if isinstance(values, list) and len(values) == 1 else None)
+
+    def discriminator(self, schema: Any, place: Place) -> tuple[str, dict[str, tuple[Any, Place]]] | None:
+        """The property that tells the members of a union apart, and the member for each of its values.
+
+        The document names it, or it is the first one that every member requires, or has by default, with another value.
+        """
+        members = [each for each in self.alternatives(schema, place) if self.resolved(*each)[0].get("type") != "null"]
+        if len(members) < 2:
+            return None
+        value, _ = self.resolved(schema, place)
+        said = value.get("discriminator")
+        named = said.get("propertyName") if isinstance(said, Mapping) else None
+        properties = [self.members(*member) for member in members]
+        for name in [named] if named else list(properties[0]):
+            tags = [self._tags(each[name]) if name in each else [] for each in properties]
+            every = [tag for several in tags for tag in several]
+            if all(tags) and len(set(every)) == len(every):
+                return name, {tag: member for member, several in zip(members, tags, strict=True) for tag in several}
+        return None
+
+    def _tags(self, schema: tuple[Any, Place]) -> list[str]:
+        value, _ = self.resolved(*schema)
+        values = [value["const"]] if "const" in value else value.get("enum") or []
+        return values if all(isinstance(each, str) for each in values) else []
+
+    def named(self, schema: Any, place: Place, hint: str) -> str:
+        """The class of a schema: of what it refers to, or of a model of its own."""
+        annotation = self.type_of(schema, place, hint)
+        return annotation if annotation in self.models else self.hoisted(self.normalised(schema, place), hint)
+
+    def hoisted(self, normalised: Any, hint: str) -> str:
+        """Give a schema that has been normalised a class of its own."""
+        name = unique(class_name(hint), self.taken)
+        self.models[name] = normalised
+        return name
+
+    def normalised(self, schema: Any, place: Place) -> dict[str, Any]:
+        """The schema in the dialect of JSON Schema 2020-12, its references to the models of this package."""
+        if schema is True or schema is None:
+            return {}
+        if not isinstance(schema, Mapping):
+            self._document.find(place, f"is {schema!r:.40}, which is read as anything at all")
+            return {}
+        if isinstance(reference := schema.get("$ref"), str):
+            return self._reference(reference, schema, place)
+        out: dict[str, Any] = {}
+        rest = self._put_together(schema, place, out) if self._is_object_of_parts(schema, place) else schema
+        for keyword, value in rest.items():
+            inner = (*place, keyword)
+            if keyword in _ONE and isinstance(value, Mapping):
+                out[keyword] = self.normalised(value, inner)
+            elif keyword in _ONE:
+                out[keyword] = value
+            elif keyword in _MANY and isinstance(value, list):
+                out[keyword] = [self.normalised(each, (*inner, str(at))) for at, each in enumerate(value)]
+            elif keyword in _NAMED and isinstance(value, Mapping):
+                out[keyword] = {name: self.normalised(each, (*inner, name)) for name, each in value.items()}
+            elif keyword in _KEPT:
+                out[keyword] = value
+            elif keyword not in _READ_ELSEWHERE and not keyword.startswith("x-"):
+                self._document.find(inner, _UNCHECKED.get(keyword, "is not checked by the models"))
+        self._say_it_in_2020(out, schema, place)
+        return out
+
+    def _is_object_of_parts(self, schema: Mapping[str, Any], place: Place) -> bool:
+        """Whether it is an `allOf` of objects, which are one object: a class has all its fields in one place."""
+        parts = schema.get("allOf")
+        if not isinstance(parts, list) or len(parts) + ("properties" in schema) < 2:
+            return False
+        return all(self._is_plain_object(each, (*place, "allOf", str(at)), ()) for at, each in enumerate(parts))
+
+    def _is_plain_object(self, schema: Any, place: Place, within: tuple[Place, ...]) -> bool:
+        value, where = self.resolved(schema, place)
+        if where in within or not _ALTERNATIVES.isdisjoint(value):
+            return False
+        parts = value.get("allOf") or ()
+        return value.get("type", "object") == "object" and all(
+            self._is_plain_object(each, (*where, "allOf", str(at)), (*within, where)) for at, each in enumerate(parts)
+        )
+
+    def _put_together(self, schema: Mapping[str, Any], place: Place, out: dict[str, Any]) -> Mapping[str, Any]:
+        """Put the members of all parts into one object; what is left is the rest of the schema."""
+        members = self.members(schema, place)
+        required = self.required(schema, place)
+        out["type"] = "object"
+        out["properties"] = {name: self.normalised(*each) for name, each in members.items()}
+        out["required"] = [name for name in members if name in required]
+        for at, part in enumerate(schema["allOf"]):
+            value, _ = self.resolved(part, (*place, "allOf", str(at)))
+            for keyword in ("description", "additionalProperties"):
+                if keyword in value and keyword not in schema and isinstance(value[keyword], str | bool):
+                    out[keyword] = value[keyword]
+        return {name: each for name, each in schema.items() if name not in ("allOf", "properties", "required", "type")}
+
+    def _reference(self, reference: str, schema: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        target = self._document.target(reference, place)
+        if target is None:
+            return {}
+        found, where = target
+        if where not in self._classes:
+            hint = next(part for part in reversed((*where, "Model")) if not part.isdigit() and part != "schema")
+            self._classes[where] = unique(class_name(hint), self.taken)
+        name = self._classes[where]
+        if name not in self.models:
+            self.models[name] = {}  # so that a schema may refer to itself
+            self.models[name] = self.normalised(found, where)
+        out: dict[str, Any] = {"$ref": REFERENCE + name}
+        notes = {
+            each: schema[each] for each in ("description", "default", "deprecated") if schema.get(each) is not None
+        }
+        constraints = {each: value for each, value in schema.items() if each in _KEPT - notes.keys() - {"default"}}
+        if schema.get("nullable") is True:
+            out = {"anyOf": [out, {"type": "null"}]}
+        elif constraints:
+            out = {"allOf": [out, constraints]}
+        elif notes:
+            out = {"allOf": [out]}
+        return {**out, **notes}
+
+    def _say_it_in_2020(self, out: dict[str, Any], schema: Mapping[str, Any], place: Place) -> None:
+        """Say what older versions say otherwise, and what needs more than its own keyword."""
+        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if out.get(exclusive) is True and bound in out:
+                out[exclusive] = out.pop(bound)
+            elif isinstance(out.get(exclusive), bool):
+                del out[exclusive]
+        patterns = schema.get("patternProperties")
+        if isinstance(patterns, Mapping) and patterns:
+            self._document.find(
+                (*place, "patternProperties"), "is not checked by the models: any name may have any of these"
+            )
+            each = [self.normalised(value, (*place, "patternProperties", name)) for name, value in patterns.items()]
+            out.setdefault("additionalProperties", each[0] if len(each) == 1 else {"anyOf": each})
+        if "properties" in out and isinstance(out.get("required"), list):
+            self._read_only(out, schema, place)
+        discriminator = schema.get("discriminator")
+        if isinstance(discriminator, Mapping) and ("oneOf" in out or "anyOf" in out):
+            self._put_discriminator(out, discriminator, schema, place)
+        elif discriminator:
+            self._document.find((*place, "discriminator"), "stands beside no oneOf or anyOf, and tells nothing apart")
+        if schema.get("nullable") is True:
+            self._admit_null(out)
+        if out.get("default", 0) is None:  # what is optional is `None` by default anyway
+            del out["default"]
+
+    def _read_only(self, out: dict[str, Any], schema: Mapping[str, Any], place: Place) -> None:
+        """What is in answers alone, or in requests alone, is optional: one class serves both."""
+        for name, member in self.members(schema, place).items():
+            value, where = self.resolved(*member)
+            for keyword in ("readOnly", "writeOnly"):
+                if value.get(keyword) is True and name in out["required"]:
+                    out["required"] = [each for each in out["required"] if each != name]
+                    self._document.find((*where, keyword), _ONE_CLASS)
+
+    def _put_discriminator(
+        self, out: dict[str, Any], discriminator: Mapping[str, Any], schema: Mapping[str, Any], place: Place
+    ) -> None:
+        """Keep what tells a union apart where it does: each member a class that has the property as a constant."""
+        where = (*place, "discriminator")
+        if (found := self.discriminator(schema, place)) is None:
+            self._document.find(where, "does not tell the members apart by constants; the first one that fits is taken")
+            return
+        name, tags = found
+        mapping = {tag: self.normalised(*member).get("$ref") for tag, member in tags.items()}
+        if all(mapping.values()):
+            out["discriminator"] = {"propertyName": name, "mapping": mapping}
+        else:
+            out["discriminator"] = {"propertyName": name}
+
+    def _admit_null(self, out: dict[str, Any]) -> None:
+        if isinstance(out.get("enum"), list) and None not in out["enum"]:
+            out["enum"] = [*out["enum"], None]
+        if isinstance(type_ := out.get("type"), str):
+            out["type"] = [type_, "null"]
+        elif isinstance(type_, list):
+            out["type"] = list(dict.fromkeys([*type_, "null"]))
+        else:
+            notes: dict[str, Any] = {name: out.pop(name) for name in _NOTES if name in out}
+            value = dict(out)
+            out.clear()
+            out.update({"anyOf": [value, {"type": "null"}], **notes})
+
+    def _annotation(self, schema: Mapping[str, Any], hint: str) -> str:
+        if "$ref" in schema:
+            return str(schema["$ref"]).removeprefix(REFERENCE)
+        if "const" in schema or "enum" in schema:
+            return _literal([schema["const"]] if "const" in schema else schema["enum"])
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                if "discriminator" in schema or "properties" in schema:
+                    return self.hoisted(schema, hint)
+                return _union(self._annotation(each, f"{hint}{at + 1}") for at, each in enumerate(schema[keyword]))
+        if "allOf" in schema:
+            parts = [each for each in schema["allOf"] if each]
+            if len(parts) == 1 and "properties" not in schema:
+                return self._annotation(parts[0], hint)
+            return self.hoisted(schema, hint)
+        type_ = schema.get("type")
+        if isinstance(type_, list):
+            return _union(self._annotation({**schema, "type": each}, hint) for each in type_)
+        if type_ in _SIMPLE:
+            return _SIMPLE[type_]
+        if type_ == "string":
+            return _TEXT.get(str(schema.get("format")), "str")
+        if type_ == "array" or (type_ is None and "items" in schema):
+            items = schema.get("items")
+            return f"list[{self._annotation(items, f'{hint}Item')}]" if isinstance(items, Mapping) else "list[Any]"
+        if type_ == "object" or "properties" in schema:
+            return self._object(schema, hint)
+        return "Any"
+
+    def _object(self, schema: Mapping[str, Any], hint: str) -> str:
+        if schema.get("properties"):
+            return self.hoisted(schema, hint)
+        values = schema.get("additionalProperties")
+        return f"dict[str, {self._annotation(values, f'{hint}Value') if isinstance(values, Mapping) else 'Any'}]"
+
+
+def _literal(values: Iterable[Any]) -> str:
+    simple = [each for each in values if each is None or isinstance(each, str | int | bool)]
+    shown = [repr(each) for each in simple if each is not None]
+    parts = ([f"Literal[{', '.join(dict.fromkeys(shown))}]"] if shown else []) + ["None"] * (None in simple)
+    return " | ".join(parts) or "Any"
+
+
+def _union(annotations: Iterable[str]) -> str:
+    """The union of some annotations: each once, `None` last, and nothing beside `Any`."""
+    flat: dict[str, None] = {}
+    for annotation in annotations:
+        flat |= dict.fromkeys(_split(annotation))
+    if "Any" in flat:
+        return "Any"
+    has_none = flat.pop("None", 0) is None
+    return " | ".join([*flat, *(["None"] if has_none else [])]) or "Any"
+
+
+def _split(annotation: str) -> Iterator[str]:
+    """The members of a union that is written with `|`, brackets left whole."""
+    depth, start, quote = 0, 0, ""
+    for position, character in enumerate(annotation):
+        if quote:
+            quote = "" if character == quote and annotation[position - 1] != "\\" else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "[(":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif character == "|" and not depth:
+            yield annotation[start:position].strip()
+            start = position + 1
+    yield annotation[start:].strip()
+
+
+def optional(annotation: str) -> str:
+    """The annotation with `None` among its members."""
+    return _union([annotation, "None"])
