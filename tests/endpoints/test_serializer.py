@@ -458,10 +458,25 @@ def test_what_is_sent_as_it_is_has_to_fit_too(recorder, annotation, value):
     assert recorder.request is None
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [b"a"], 5])
+@pytest.mark.parametrize(
+    "annotation", [BinaryIO, Iterator[bytes], bytes | BinaryIO, bytearray, bytes | IO[bytes] | None]
+)
+def test_what_is_sent_as_it_is_is_never_written_as_json(recorder, annotation, value):
+    def send(data: annotation, *, result: None) -> None: ...
+
+    with pytest.raises(TypeError, match=f"argument 'data' cannot be sent: expected .*, got {type(value).__name__}"):
+        recorder.client.post("/")(send)(value)
+    assert recorder.request is None
+
+
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
         (str, "text"),
+        (bytes | BinaryIO, b"text"),
+        (bytes | BinaryIO, io.BytesIO(b"text")),
+        (bytes | Iterator[bytes] | None, iter([b"text"])),
         (str | Price, "text"),
         (bytes | None, b"text"),
         (Literal["text"], "text"),

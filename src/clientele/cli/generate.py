@@ -51,8 +51,8 @@ def generate(
     try:
         from ..openapi.document import DocumentError
         from ..openapi.modules import Sides
-        from ..openapi.package import overlay_for, package_name
         from ..openapi.package import generate as generate_package
+        from ..openapi.package import overlay_for, package_name
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise

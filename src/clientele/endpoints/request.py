@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx2
@@ -147,6 +147,12 @@ def named(error: Exception, name: str) -> Exception:
     return kind(f"{printable_path(name)}: {error}")
 
 
+def refuse_to_write(kinds: Iterable[type], value: Any) -> NoReturn:
+    """Raise for a value that is none of these kinds."""
+    expected = " or ".join(map(type_name, kinds)) or "what is written as JSON"
+    raise PydanticSerializationError(f"expected {expected}, got {type(value).__name__}")
+
+
 def build_parts(path: PathTemplate, parameters: Iterable[Parameter], arguments: Mapping[str, Any]) -> RequestParts:
     """Put each argument where it belongs. Raises one of `UNSENDABLE`: an argument cannot be sent."""
     parts = RequestParts()
@@ -215,8 +221,7 @@ def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
         raise PydanticSerializationError(f"it is a path, and could mean the file or its name; {cure}")
     elif isinstance(value, _RAW) or is_streamed(value):
         if not _may_be_raw(value, parameter.sent_raw):
-            expected = " or ".join(type_name(kind) for kind in parameter.sent_raw) or "what is written as JSON"
-            raise PydanticSerializationError(f"expected {expected}, got {type(value).__name__}")
+            refuse_to_write(parameter.sent_raw, value)
         parameter.check(value)
     if isinstance(value, str | bytes | None):
         parts.content = value

@@ -118,13 +118,23 @@ class Serializer:
         return self._adapter.dump_python(shown, mode="json", **self._options)
 
 
+def is_sent_unwritten(annotation: Any) -> bool:
+    """Whether its values are sent as they are, whatever they are: files, iterators, and what else is beside them."""
+    members = [each for each in union_members(annotation) or (annotation,) if each not in (None, type(None))]
+    return any(map(_is_streamed_type, members)) and all(
+        _is_streamed_type(each) or is_subclass(each, str, bytes) for each in members
+    )
+
+
+def _is_streamed_type(annotation: Any) -> bool:
+    kinds = (bytearray, memoryview, Iterator, AsyncIterable)
+    return is_subclass(annotation, *kinds) or callable(getattr(class_of(annotation), "read", None))  # a file
+
+
 def _adapter(annotation: Any, *, may_be_streamed: bool) -> pydantic.TypeAdapter[Any]:
     is_generic = class_of(annotation) is not base_type(annotation)
     is_opaque = not is_generic and is_subclass(annotation, Mapping) and not is_subclass(annotation, dict)
-    if may_be_streamed:
-        is_opaque |= is_subclass(annotation, bytearray, memoryview, Iterator, AsyncIterable)
-        is_opaque |= callable(getattr(class_of(annotation), "read", None))  # a file
-    if is_opaque or annotation is Any:
+    if is_opaque or annotation is Any or (may_be_streamed and is_sent_unwritten(annotation)):
         return pydantic.TypeAdapter(Any, config=pydantic.ConfigDict(ser_json_inf_nan="constants"))
     return type_adapter(_revealing(annotation))
 

@@ -36,9 +36,9 @@ from ..validation import (
     metadata_of,
 )
 from .options import CLIENT_DEFAULT
-from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named
+from .request import UNSENDABLE, Parameter, PathTemplate, Place, RequestParts, build_parts, named, refuse_to_write
 from .response import CompleteResult, StreamResult, declared_result
-from .serializer import Serializer
+from .serializer import Serializer, is_sent_unwritten
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -456,7 +456,10 @@ def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) 
     serialize = Serializer(annotation, to_json=True, may_be_streamed=not is_member, **exclude)
     if is_member:
         return Parameter(name, "body member", marker.alias or name, serialize)
-    return Parameter(name, "body", name, serialize, sent_raw=_sent_raw(annotation), check=serialize.check)
+    kinds = _sent_raw(annotation)
+    if is_sent_unwritten(annotation):
+        return Parameter(name, "body", name, functools.partial(refuse_to_write, kinds), sent_raw=kinds)
+    return Parameter(name, "body", name, serialize, sent_raw=kinds, check=serialize.check)
 
 
 def _refuse_text_in_pieces(annotation: Any) -> None:

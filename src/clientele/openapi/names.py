@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[0-9]+|[^\W_]+")
@@ -57,42 +58,48 @@ _TAKEN_FUNCTIONS = frozenset(
     ["api", "annotations", "client", "date", "datetime", "httpx2", "json", "make_client", "os", "time", "timedelta"]
 ) | frozenset(name for name in dir(builtins) if name[:1].islower())
 _VERBS = frozenset(("create", "get", "post", "put", "run", "list", "generate", "send", "start", "make"))
+_TAKEN_MODULES = frozenset(("client", "models"))
 _INJECTED = frozenset(("result", "response", "self", "cls"))
 
 
 def class_name(raw: str) -> str:
     """`user-profile` as `UserProfile`; what is in capitals stays so: `HTTPValidationError`."""
-    name = "".join(part[:1].upper() + part[1:] for part in _PARTS.findall(raw))
-    if not name or not name[0].isalpha():
-        name = f"Model{name}"
+    name = "".join(part[:1].upper() + part[1:] for part in _PARTS.findall(_plain(raw)))
+    name = name if name[:1].isalpha() and name.isidentifier() else f"Model{name}"
     return f"{name}Model" if name in _TAKEN_CLASSES or keyword.iskeyword(name) else name
 
 
 def snake_case(raw: str) -> str:
     """`createChatCompletion` and `create-chat-completion` as `create_chat_completion`."""
-    name = "_".join(word.lower() for word in _WORDS.findall(raw))
-    return f"_{name}".rstrip("_") if not name or name[0].isdigit() else name
+    return "_".join(word.lower() for word in _WORDS.findall(_plain(raw)))
 
 
 def function_name(raw: str) -> str:
     """The name of a function: nothing that Python or the module knows already."""
-    name = snake_case(raw).lstrip("_") or "call"
-    name = f"call_{name}" if name[0].isdigit() else name
-    return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN_FUNCTIONS else name
+    return _name(raw, "call", _TAKEN_FUNCTIONS)
 
 
 def parameter_name(raw: str) -> str:
     """The name of a parameter: `user-id` and `userId` as `user_id`; `result_`, since `result` is injected."""
-    name = snake_case(raw).lstrip("_") or "value"
-    name = f"value_{name}" if name[0].isdigit() else name
-    return f"{name}_" if keyword.iskeyword(name) or name in _INJECTED else name
+    return _name(raw, "value", _INJECTED)
 
 
 def module_name(raw: str) -> str:
     """The name of a module for a tag, none of those that every package has."""
-    name = snake_case(raw).lstrip("_") or "operations"
-    name = f"tag_{name}" if name[0].isdigit() else name
-    return f"{name}_operations" if keyword.iskeyword(name) or name in ("client", "models") else name
+    return _name(raw, "operations", _TAKEN_MODULES, "_operations")
+
+
+def _name(raw: str, default: str, taken: Collection[str], suffix: str = "_") -> str:
+    name = snake_case(raw)
+    if not name.isidentifier():
+        name = f"{default}_{name}".rstrip("_")
+    return f"{name}{suffix}" if keyword.iskeyword(name) or name in taken else name
+
+
+def _plain(raw: str) -> str:
+    """The characters that names in Python may have, as Python reads them; others as spaces."""
+    text = unicodedata.normalize("NFKC", raw)
+    return "".join(each if f"a{each}".isidentifier() else " " for each in text)
 
 
 def unique(name: str, taken: Collection[str]) -> str:

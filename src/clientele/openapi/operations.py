@@ -31,6 +31,7 @@ _STREAM_OPTIONS = (
 _FILE_TYPE = "Path | bytes | BinaryIO | tuple[str, bytes] | tuple[str, bytes, str]"
 _ENDS_OF_TEXTS = ("+xml", "/xml", "/sdp", "/x-www-form-urlencoded")
 _BYTES = "bytes | BinaryIO"
+_ERRORS = {"default": "range(400, 600)", "4XX": "range(400, 500)", "5XX": "range(500, 600)"}
 _NOTED = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -191,8 +192,6 @@ class Operations:
             options["streaming_response"] = "True"
             options |= answer.stream.options
             function.result = said.get("item") or answer.stream.item
-            if "item" in said:
-                options.pop("response_parser", None)
             keys = (
                 "until",
                 "include_end",
@@ -204,14 +203,15 @@ class Operations:
             )
             options |= {key: repr(said[key]) for key in keys if key in said}
             statuses = answer.errors
-            if "response_parser" in options:
-                statuses = {}
         else:
             function.result = str(answer.result)
             raised = {status: f"api.Raised({type_})" for status, type_ in answer.errors.items()}
             statuses = {**answer.by_status, **raised}
         options |= {key: repr(said[key]) for key in ("retry", "timeout") if key in said}
-        ranges = {status: type_ for status, type_ in statuses.items() if not status.isdigit()}
+        # The widest first: what comes later wins.
+        ranges = {
+            each: statuses[each] for each in sorted(statuses, key=_ERRORS["default"].__ne__) if not each.isdigit()
+        }
         exact = {status: type_ for status, type_ in statuses.items() if status.isdigit()}
         if statuses:
             parts = [f"**dict.fromkeys({status}, {type_})" for status, type_ in ranges.items()]
@@ -354,7 +354,7 @@ class Operations:
         best = self._chosen([each for each, _ in complete], said.get("answer"), place)
         for media_type, type_ in complete:
             if type_ != dict(complete)[best]:
-                cure = f"say answer = {media_type!r} in {self._overlay.name} to read that"
+                cure = f"to read this one, say answer = {media_type!r} in {self._overlay.name}"
                 self._document.find(
                     (*place, "content", media_type), f"is left out: the answer is read as {best}; {cure}"
                 )
@@ -372,7 +372,12 @@ class Operations:
         if _is_json(media_type):
             if media_type.startswith("application/problem+json") and not media.get("schema"):
                 return "api.ProblemDetails"
-            return self._schemas.type_of(media["schema"], (*place, "schema"), hint) if media.get("schema") else "Any"
+            if not media.get("schema"):
+                return "Any"
+            annotation = self._schemas.of_json(media["schema"], (*place, "schema"), hint)
+            if annotation == "str | None":  # which would be the text as it came
+                self._document.find((*place, "schema"), "a text or null as the whole of an answer is read as anything")
+            return annotation if annotation != "str | None" else "Any"
         is_text = media_type.startswith("text/") or media_type.endswith(
             ("+xml", "/xml", "/sdp", "/x-www-form-urlencoded")
         )
@@ -387,13 +392,12 @@ class Operations:
         self, responses: Mapping[str, Any], place: Place, hint: str, successes: set[str]
     ) -> Iterator[tuple[str, str]]:
         """The documented errors whose bodies have a type: statuses, or ranges of them, as they are written."""
-        ranges = {"default": "range(400, 600)", "4XX": "range(400, 500)", "5XX": "range(500, 600)"}
         for status, given in responses.items():
             key = status.upper() if status != "default" else status
-            if status in successes or status.startswith("x-") or not (key in ranges or key[:1] in "1345"):
+            if status in successes or status.startswith("x-") or not (key in _ERRORS or key[:1] in "1345"):
                 continue
             response, where = self._document.resolved(given, (*place, "responses", status))
-            if not (key in ranges or (key.isdigit() and 300 <= int(key) <= 599)):
+            if not (key in _ERRORS or (key.isdigit() and 300 <= int(key) <= 599)):
                 self._document.find(where, f"{status!r} is no status of an answer that a client sees")
                 continue
             content = response.get("content")
@@ -403,11 +407,11 @@ class Operations:
                 if key[:1] == "3":
                     self._document.find(where, "is left out: redirects are followed")
                     break
-                type_ = self._schemas.type_of(
+                type_ = self._schemas.of_json(
                     media["schema"], (*where, "content", media_type, "schema"), f"{hint}{status.title()}Error"
                 )
                 if type_ != "Any":
-                    yield ranges.get(key, key), type_
+                    yield _ERRORS.get(key, key), type_
                 break
 
     # What is sent
@@ -482,14 +486,15 @@ class Operations:
                 self._document.find((*place, "content", media_type), "is sent as text")
         required = given.get("required") is True or location == "path"
         value, _ = self._schemas.resolved(schema, where)
-        annotation = self._schemas.type_of(schema, where, f"{hint}{class_name(raw)}") if schema else "str"
+        own_hint = f"{hint}{class_name(raw)}"
         markers: list[str] = []
-        alias = repr(raw) if raw != name or location == "header" else ""
+        is_named = raw != name and location != "path"  # whose placeholder is named as the parameter
+        alias = repr(raw) if is_named or location == "header" else ""
         if is_json:
+            annotation = self._schemas.type_of(schema, where, own_hint)
             markers.append("as_json()")
-        elif location != "path" or given.get("style"):
-            style = given.get("style") or ("form" if location in ("query", "cookie") else "simple")
-            annotation, added, alias = self._styled(given, place, style, annotation, alias, f"{hint}{class_name(raw)}")
+        else:
+            annotation, added, alias = self._styled(given, schema, where, alias, own_hint)
             markers += added
         if location == "header" and raw.lower() == "last-event-id":
             required = False
@@ -513,25 +518,27 @@ class Operations:
     def _styled(
         self,
         given: Mapping[str, Any],
-        place: Place,
-        style: str,
-        annotation: str,
+        schema: Any,
+        where: Place,
         alias: str,
         hint: str,
     ) -> tuple[str, list[str], str]:
         """The annotation, markers and alias of a parameter that is written in a style."""
-        location = str(given["in"])
+        location, place = str(given["in"]), where[:-1]
+        style = given.get("style") or ("form" if location in ("query", "cookie") else "simple")
         explode = given.get("explode", style in ("form", "deepObject"))
-        core, inner = self._schemas.without_null(given.get("schema"), (*place, "schema"))
+        core, inner = self._schemas.without_null(schema, where)
+        whole, whole_place = schema, where
         schema, _ = self._schemas.resolved(core, inner)
         is_array = schema.get("type") in ("array", ["array", "null"]) or "items" in schema
         is_object = bool(self._schemas.members(core, inner)) or schema.get("type") in ("object", ["object", "null"])
         if location == "query" and (style == "deepObject" or (style == "form" and explode and is_object)):
-            return self._object(core, inner, str(given["name"]) if style == "deepObject" else "", annotation, hint)
+            return self._object(core, inner, str(given["name"]) if style == "deepObject" else "", hint)
+        annotation = self._schemas.type_of(whole, whole_place, hint) if whole else "str"
         if not is_array and not is_object:
             if style not in _JOINED and style != "deepObject":
                 self._document.find(
-                    (*place, "style"), f"the style {style!r} has no counterpart; it is written as it is"
+                    (*place, "style"), f"the style {style!r} has no counterpart: the value is sent plain"
                 )
             return annotation, [], alias
         if is_object:
@@ -540,14 +547,12 @@ class Operations:
             )
             return "str", [], alias
         if style not in _JOINED:
-            self._document.find(
-                (*place, "style"), f"the style {style!r} has no counterpart; the values are joined by commas"
-            )
+            self._document.find((*place, "style"), f"the style {style!r} has no counterpart: commas join the values")
         if location == "query" and explode:
             return annotation, [], alias
         return annotation, [f"joined({_JOINED.get(style, ',')!r})"], alias
 
-    def _object(self, schema: Any, place: Place, name: str, annotation: str, hint: str) -> tuple[str, list[str], str]:
+    def _object(self, schema: Any, place: Place, name: str, hint: str) -> tuple[str, list[str], str]:
         """An object whose members are query parameters: `a=x` in the style `form`, `name[a]=x` as a deepObject."""
         members = self._schemas.members(schema, place)
         if not members:
@@ -557,7 +562,7 @@ class Operations:
             inner = "str" if inner == "Any" else inner
             return f"dict[{f'Annotated[str, under({name!r})]' if name else 'str'}, {inner}]", ["api.Query()"], ""
         if not name:
-            return annotation, ["api.Query()"], ""
+            return self._schemas.type_of(schema, place, hint), ["api.Query()"], ""
         properties: dict[str, Any] = {}
         aliases: dict[str, str] = {}
         for member, each in members.items():
@@ -590,7 +595,7 @@ class Operations:
         chosen = self._chosen(content, said.get("body"), where)
         for media_type in content:
             if media_type != chosen:
-                cure = f"say body = {media_type!r} in {self._overlay.name} to send that"
+                cure = f"to send this one, say body = {media_type!r} in {self._overlay.name}"
                 self._document.find(
                     (*where, "content", media_type), f"is left out: the body is sent as {chosen}; {cure}"
                 )
@@ -616,7 +621,10 @@ class Operations:
         if markers:
             annotation = f"Annotated[{', '.join([annotation, *markers])}]"
         found = [Parameter(name, annotation, default, doc, is_positional=required)]
-        if plain not in ("application/json", "*/*", "application/*") and plain != "text/plain":
+        is_raw_json = annotation.partition(" | ")[0] == "str" and _is_json(plain)
+        if is_raw_json:
+            self._document.find(inner, "a body that is a text in JSON is sent as it is given: with its quotes")
+        if is_raw_json or plain not in ("application/json", "*/*", "application/*"):
             header = unique("content_type", taken)
             taken.add(header)
             found.append(
@@ -644,6 +652,8 @@ class Operations:
             return
         required = self._schemas.required(schema, place)
         encodings = media.get("encoding")
+        if media_type == "multipart/form-data" and not any(map(self._is_file, members.values())):
+            self._document.find(place, "a form without files is sent as application/x-www-form-urlencoded")
         for raw, member in members.items():
             value, _ = self._schemas.resolved(*member)
             encoding = encodings.get(raw, {}) if isinstance(encodings, Mapping) else {}
@@ -653,19 +663,17 @@ class Operations:
             name = unique(parameter_name(raw), taken)
             taken.add(name)
             alias = repr(raw) if raw != name else ""
-            core, inner = self._schemas.resolved(*self._schemas.without_null(*member))
-            items, _ = self._schemas.resolved(core.get("items"), (*inner, "items"))
             default: Any = REQUIRED
-            if _is_binary(core) or _is_binary(items):
-                annotation = f"list[{_FILE_TYPE}]" if _is_binary(items) else _FILE_TYPE
-                marker = f"api.File({alias})"
+            if self._is_file(member):
+                one, several = _FILE_TYPE, f"list[{_FILE_TYPE}]"
+                kinds = [
+                    several if "items" in each else one for each in self._kinds(member) if each.get("type") != "null"
+                ]
+                annotation, marker = " | ".join(dict.fromkeys(kinds)), f"api.File({alias})"
             else:
                 annotation = self._schemas.type_of(*member, f"{hint}{class_name(raw)}")
                 marker = f"api.Form({alias})"
-                alternatives = [self._schemas.resolved(*each)[0] for each in self._schemas.alternatives(*member)]
-                if any(map(_is_binary, alternatives)):
-                    annotation, marker = f"{_FILE_TYPE} | list[{_FILE_TYPE}]", f"api.File({alias})"
-                elif any(self._is_structured(each, inner) for each in [*alternatives, items]):
+                if any(map(self._is_structured, self._kinds(member))):
                     marker = f"as_json(), {marker}"
             if raw not in required:
                 default = _default(value, annotation)
@@ -675,9 +683,20 @@ class Operations:
                 self._fix(parameter, flag, is_stream=is_stream)
             yield parameter
 
-    def _is_structured(self, schema: Mapping[str, Any], place: Place) -> bool:
-        """Whether it has members, and so is JSON in a field of a form."""
-        return schema.get("type") == "object" or bool(self._schemas.members(schema, place))
+    def _kinds(self, schema: tuple[Any, Place]) -> list[Mapping[str, Any]]:
+        """What a field may be: itself, or the members of a union."""
+        return [self._schemas.resolved(*each)[0] for each in self._schemas.alternatives(*schema)]
+
+    def _items(self, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """What is in an array, and the schema itself."""
+        return [schema, *(self._kinds((schema["items"], ())) if "items" in schema else ())]
+
+    def _is_file(self, schema: tuple[Any, Place]) -> bool:
+        return any(_is_binary(each) for kind in self._kinds(schema) for each in self._items(kind))
+
+    def _is_structured(self, schema: Mapping[str, Any]) -> bool:
+        """Whether it has members, or its items have, and so is JSON in a field of a form."""
+        return any(each.get("type") == "object" or self._schemas.members(each, ()) for each in self._items(schema))
 
     def _flag(
         self, operation: Mapping[str, Any], item: Mapping[str, Any], place: Place, said: Mapping[str, Any]

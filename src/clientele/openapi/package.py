@@ -7,6 +7,7 @@ does not is somebody's own, and is never touched.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shutil
 import subprocess
@@ -15,16 +16,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .document import Document, DocumentError, Finding, load
 from .models import UNKNOWN_TO, write_models
 from .modules import Sides, write_modules
 from .operations import Operations
 from .overlay import NAME, Overlay, load_overlay
-from .schemas import Schemas
+from .schemas import REFERENCE, Schemas
 from .security import credentials
 from .streams import Streams
 
+_NAME = re.compile(r"\w+")
+_REFERENCE = re.compile(f'"{REFERENCE}(\\w+)"')
 _SEPARATORS = re.compile(r"\W")
 _WARNING = "# Changes to this file are lost; put yours into a file of another name."
 _MARK = "# Made by `clientele generate`"
@@ -112,18 +116,30 @@ def generate_from(document: Document, package: str, sides: Sides, overlay: Overl
     functions = list(operations.functions(both_sides=sides.both))
     made = credentials(document, overlay, package.rpartition(".")[2])
     unions = list(streams.unions.values())
-    models = write_models(schemas.models, unions, document, operations.aliases)
+    names = {*schemas.models, *(each.name for each in unions), *(each.unknown for each in unions)}
+    sources = write_modules(functions, made, document, overlay, names, package, sides)
+    used = _used(schemas.models, {union.of for union in unions}, "".join(sources.values()))
+    models = write_models(used, unions, document, operations.aliases)
     if unions:
         models = models.replace("\n\n\nclass ", f"\n{UNKNOWN_TO}\n\nclass ", 1)
         models = "from pydantic import AfterValidator, ConfigDict\n" + models
-    sources = {}
     if models:
         sources["models"] = _below_future_import(models)
-    names = {*schemas.models, *(each.name for each in unions), *(each.unknown for each in unions)}
-    sources |= write_modules(functions, made, document, overlay, names, package, sides)
     header = _header(document)
     files = {f"{name}.py": header + source for name, source in sorted(sources.items())}
     return Package({**_formatted(files), "py.typed": ""}, tuple(document.findings))
+
+
+def _used(models: Mapping[str, Any], wanted: set[str], text: str) -> dict[str, Any]:
+    """The models that a text names, or that are wanted, and those that they refer to, in the order that they have."""
+    wanted = wanted | (models.keys() & set(_NAME.findall(text)))
+    rest = list(wanted)
+    while rest:
+        for reference in _REFERENCE.findall(json.dumps(models[rest.pop()])):
+            if reference not in wanted:
+                wanted.add(reference)
+                rest.append(reference)
+    return {name: schema for name, schema in models.items() if name in wanted}
 
 
 def _below_future_import(source: str) -> str:

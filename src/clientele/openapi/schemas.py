@@ -8,10 +8,11 @@ document claims: `nullable`, a boolean `exclusiveMinimum` and the like mean what
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from .document import Document, Place
-from .names import class_name, common_prefix_trimmed, unique
+from .names import class_name, common_prefix_trimmed, operation_name, unique
 
 REFERENCE = "#/components/schemas/"
 
@@ -92,9 +93,14 @@ class Schemas:
         components = document.root.get("components")
         schemas = components.get("schemas") if isinstance(components, Mapping) else None
         declared = [str(name) for name in schemas] if isinstance(schemas, Mapping) else []
+        self._annotations: dict[Place, str] = {}
         self._classes: dict[Place, str] = {}
+        bodies = {  # FastAPI's names for bodies of several parameters
+            f"Body_{operation.get('operationId')}": operation_name(str(operation.get("operationId")), method, path)
+            for method, path, operation, *_ in document.operations()
+        }
         for name, short in common_prefix_trimmed(declared).items():
-            wanted = names.get(name) or class_name(short)
+            wanted = names.get(name) or class_name(f"{bodies[name]}_body" if name in bodies else short)
             self._classes["components", "schemas", name] = unique(wanted, self._classes.values())
         self.declared_names = frozenset(declared)
 
@@ -105,7 +111,22 @@ class Schemas:
 
     def type_of(self, schema: Any, place: Place, hint: str) -> str:
         """The annotation that a schema is in a signature; `hint` names the model that is made where one is needed."""
-        return self._annotation(self.normalised(schema, place), hint)
+        if place not in self._annotations:  # what two functions take or answer with is one model
+            self._annotations[place] = self._annotation(self.normalised(schema, place), hint)
+        return self._annotations[place]
+
+    def of_json(self, schema: Any, place: Place, hint: str) -> str:
+        """The annotation of what is read as JSON; `str` alone would be the text as it came, quotes and all."""
+        annotation = self.type_of(schema, place, hint)
+        return f"Json[{annotation}]" if self._is_text(annotation) else annotation
+
+    def _is_text(self, annotation: str) -> bool:
+        if (model := self.models.get(annotation)) is None:
+            return annotation == "str"
+        return self._is_text(self._annotation(model, annotation)) if self._is_simple(model) else False
+
+    def _is_simple(self, model: Mapping[str, Any]) -> bool:
+        return "properties" not in model and not _ALTERNATIVES & model.keys() and "allOf" not in model
 
     def resolved(self, schema: Any, place: Place) -> tuple[Mapping[str, Any], Place]:
         """What a schema is behind its references, as it stands in the document."""
@@ -247,12 +268,12 @@ class Schemas:
 
     def _reference(self, reference: str, schema: Mapping[str, Any], place: Place) -> dict[str, Any]:
         target = self._document.target(reference, place)
-        if target is None:
+        if target is None or self._document.resolved(*target)[0] in ({}, True):
             return {}
         found, where = target
         if where not in self._classes:
-            hint = next(part for part in reversed((*where, "Model")) if not part.isdigit() and part != "schema")
-            self._classes[where] = unique(class_name(hint), self.taken)
+            hint = next((part for part in reversed(where) if not part.isdigit() and part != "schema"), "Model")
+            self._classes[where] = unique(class_name(PurePath(hint).stem), self.taken)
         name = self._classes[where]
         if name not in self.models:
             self.models[name] = {}  # so that a schema may refer to itself

@@ -27,7 +27,6 @@ class StreamAnswer:
     Attributes:
         item: The annotation of its items.
         options: The options of its endpoint, as they are written.
-        uses_adapter: Whether `TypeAdapter` is needed, since the items are JSON texts whose type is `str`.
     """
 
     item: str
@@ -84,7 +83,7 @@ class Streams:
         value, where = self._schemas.resolved(schema, place)
         if value.get("type") == "array" and place[-1] == "schema" and "items" in value:
             schema, place = value["items"], (*where, "items")
-        return self._parsed(self._item(schema, place, hint))
+        return StreamAnswer(self._item(schema, place, hint))
 
     def _item(self, schema: Any, place: Place, hint: str) -> str:
         """The annotation of an item: a union of models stays open to those that the document does not know."""
@@ -92,7 +91,7 @@ class Streams:
             return "Any"
         found = self._schemas.discriminator(schema, place)
         if found is None:
-            return self._schemas.type_of(schema, place, hint)
+            return self._schemas.of_json(schema, place, hint)
         property_, tags = found
         value, _ = self._schemas.resolved(schema, place)
         if "discriminator" not in value:
@@ -106,12 +105,6 @@ class Streams:
             self._schemas.resolved(*each)[0].get("type") == "null" for each in self._schemas.alternatives(schema, place)
         )
         return optional(self.unions[of].name) if has_none else self.unions[of].name
-
-    def _parsed(self, item: str) -> StreamAnswer:
-        """An item that is made of JSON: `str` would be the text as it came, quotes and all."""
-        if item in ("str", "str | None"):
-            return StreamAnswer(item, {"response_parser": f"TypeAdapter({item}).validate_json"})
-        return StreamAnswer(item)
 
     def _events(self, schema: Any, place: Place, hint: str, *, is_item: bool) -> StreamAnswer:
         if not schema or schema is True:
@@ -160,7 +153,7 @@ class Streams:
                 kept.append(each)
         if ends and kept:
             schema, place = {"oneOf": [each for each, _ in kept]} if len(kept) > 1 else kept[0][0], kept[0][1]
-        answer = self._parsed(self._item(schema, place, hint))
+        answer = StreamAnswer(self._item(schema, place, hint))
         if ends and kept:
             answer.options["until"] = repr(ends[0])
         elif {"choices", "object"} <= self._schemas.members(schema, place).keys():
@@ -175,13 +168,13 @@ class Streams:
             event = events[0]
             if not event.is_json:
                 return StreamAnswer(_NOT_JSON, options)
-            answer = self._parsed(self._item(event.data, event.place, hint))
+            answer = StreamAnswer(self._item(event.data, event.place, hint))
             if event.keeps_fields:
                 answer.item = f"api.ServerSentEvent[{answer.item}]"
             answer.options |= options
             return answer
         if all(each.name is None and each.is_json for each in events):
-            answer = self._parsed(self._item({"oneOf": [each.data for each in events]}, events[0].place, hint))
+            answer = StreamAnswer(self._item({"oneOf": [each.data for each in events]}, events[0].place, hint))
             answer.options |= options
             return answer
         return self._by_name(events, options, hint)
