@@ -413,6 +413,15 @@ def test_arguments_that_make_no_sense_are_told_with_the_cure(run, arguments, cur
     assert "s3cret" not in done.stderr
 
 
+def test_a_token_stays_with_its_origin(serve, run, monkeypatch):
+    other = serve(events("1"))
+    moved = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {other.url}/\r\nContent-Length: 0\r\n\r\n".encode()
+    done = run("stream", serve(moved).url, "--bearer-env", "API_TOKEN", API_TOKEN="t0ken")
+    [request] = other.requests
+
+    assert (done.data, request.header("Authorization")) == ([1], None)
+
+
 # Reconnecting, and going on another time
 
 

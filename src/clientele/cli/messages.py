@@ -22,24 +22,27 @@ _WORDS = {  # options of the library that its messages name, and those of the co
 
 
 class Secrets:
-    """Texts that are shown nowhere, however they are written."""
+    """Texts that are shown nowhere.
+
+    Attributes:
+        spellings: How they may be written: as they are, in a URL, in JSON; the longest first.
+    """
 
     def __init__(self, *secrets: str | None) -> None:
-        self._spellings = sorted(
-            {each for secret in secrets if secret for each in (secret, quote(secret, safe=""), write(secret)[1:-1])},
-            key=len,
-            reverse=True,
-        )
+        spellings = {
+            each for secret in secrets if secret for each in (secret, quote(secret, safe=""), write(secret)[1:-1])
+        }
+        self.spellings = sorted(spellings, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
         """The text without them."""
-        for each in self._spellings:
+        for each in self.spellings:
             text = text.replace(each, "REDACTED")
         return text
 
     def hide_in_bytes(self, data: bytes) -> bytes:
         """The data without them."""
-        for each in self._spellings:
+        for each in self.spellings:
             data = data.replace(each.encode(), b"REDACTED")
         return data
 

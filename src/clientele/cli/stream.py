@@ -136,4 +136,4 @@ def _recording(client: Any, path: Path | None, secrets: Any) -> contextlib.Abstr
         path.open("a").close()
     except OSError as error:
         raise typer.BadParameter(f"--record {path}: {error.strerror}") from None
-    return record(client, path, redact=secrets.hide)
+    return record(client, path, secrets=secrets.spellings)
