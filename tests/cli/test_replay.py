@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 
 import httpx2
@@ -112,6 +113,17 @@ def test_a_port_that_is_taken_is_told(write, run):
 
     assert done.exit_code == 2
     assert "Address already in use; another program listens there" in done.stderr
+
+
+def test_a_recording_is_served_until_ctrl_c(write, run, start):
+    process = start("replay", str(write(recorded((0.0, "data: 1\n\n")))), "--serve", "0")
+    banner = [process.stdout.readline().decode() for _ in range(3)]
+    done = run(*banner[2].split()[1:])
+    process.send_signal(signal.SIGINT)
+
+    assert banner[0] == "Serving the recording. Press Ctrl-C to stop.\n"
+    assert done.data == [1]
+    assert (process.wait(timeout=10), process.stderr.read()) == (0, b"")
 
 
 # Served

@@ -5,6 +5,7 @@ While a live line stands on a terminal, messages appear above it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from .json_text import escaped, write
 _WORDS = {  # options of the library that its messages name, and those of the command line
     "(idle_timeout)": "(--idle-timeout)",
     "(timeout)": "(--timeout)",
+    "larger than max_event_size": "larger than --max-event-size",
+    "give the endpoint a larger max_event_size=": "say a larger --max-event-size",
     "that until=": "that --until ",
     "; if that ends the stream, declare it with until=": "; if that ends the stream, say --until",
 }
@@ -74,7 +77,8 @@ class Messages:
         if self.above is not None and sys.stderr.isatty():
             self.above(line)
         else:
-            print(line, file=sys.stderr, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # nobody reads it; the exit code says the rest
+                print(line, file=sys.stderr, flush=True)
 
     @contextmanager
     def with_log(self) -> Iterator[None]:

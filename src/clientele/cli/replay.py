@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from .option_groups import with_option_groups
 from .serving import HOST
 
 if TYPE_CHECKING:
-    from ..streaming.formats import FormatName
     from ..testing.recording import Exchange
 
 PANEL = "Server"
@@ -106,7 +105,6 @@ def _show(file: Path, exchanges: list[Exchange], items: ItemOptions, speed: floa
 
     client = APIClient()
     watch = Watch(items, reader, Messages("replay"))
-    arguments: dict[str, Any] = {} if items.until is None else {"until": items.until}
 
     async def show() -> ExitCode:
         code = ExitCode.ENDED
@@ -117,9 +115,7 @@ def _show(file: Path, exchanges: list[Exchange], items: ItemOptions, speed: floa
                 client,
                 exchange.request["method"],
                 exchange.request["url"].replace("{", "%7B").replace("}", "%7D"),
-                stream_format=cast("FormatName | None", items.stream_format),
-                needs_names=bool(items.event),
-                **arguments,
+                **items.stream_options(),
             )
             code = await watch.show(call, is_left=exchange.end == "left")
         return code
