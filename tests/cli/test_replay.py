@@ -172,6 +172,12 @@ def test_what_is_not_recorded_gets_a_list_of_what_is(served):
     assert httpx2.post(f"{url}/a%20b", content=b"x").status_code == 200
 
 
+def test_the_server_takes_the_recorded_time(write, run):
+    path = write(recorded((0.0, "data: 1\n\n"), (3600.0, "data: 2\n\n")))
+    with asgi_server(RecordedServer(read_recording(path), 1)) as url:
+        assert run("stream", f"{url}/events", "--for", "0.5s").data == [1]
+
+
 def test_a_recorded_cut_is_a_cut(served, run):
     done = run("stream", served(recorded((0.0, "data: 1\n\n"), end="ReadError: reset")) + "/events")
 

@@ -7,6 +7,7 @@ import os
 import re
 
 import pytest
+from tests.listeners import tls_server
 from tests.servers import END, EVENT_STREAM, Connection, answer, chunk, events, in_turn
 
 from clientele.cli.display import PipeDisplay
@@ -431,6 +432,14 @@ def test_arguments_that_make_no_sense_are_told_with_the_cure(run, arguments, cur
     assert (done.exit_code, done.stdout) == (2, b"")
     assert cure in done.stderr
     assert "s3cret" not in done.stderr
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_unless_insecure(run):
+    with tls_server(events("1")) as server:
+        refused, taken = run("stream", server.url), run("stream", server.url, "-k")
+
+    assert (refused.exit_code, "certificate" in refused.stderr.lower()) == (4, True)
+    assert taken.data == [1]
 
 
 def test_a_token_stays_with_its_origin(serve, run, monkeypatch):

@@ -10,12 +10,10 @@ import typer
 from .exit_codes import ExitCode
 from .items import ItemOptions
 from .option_groups import with_option_groups
-from .serving import HOST
+from .serving import HOST, PANEL
 
 if TYPE_CHECKING:
     from ..testing.recording import Exchange
-
-PANEL = "Server"
 
 HELP = """Play a recording, in the same output as clientele stream; or serve it to any client, a browser too.
 
