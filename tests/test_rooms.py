@@ -60,7 +60,10 @@ def test_a_file_imports_from_its_own_room_and_those_below(path):
 
 def test_the_kit_for_tests_is_imported_by_whoever_asks_for_it_and_imports_no_more():
     script = "import sys, {0}; print([each for each in {1!r} if each in sys.modules])"
-    for module, others in (("clientele.api", ["clientele.testing"]), ("clientele.testing", ["pytest", "polyfactory"])):
+    for module, others in (
+        ("clientele.api", ["clientele.testing", "clientele.cli", "typer", "rich"]),
+        ("clientele.testing", ["pytest", "polyfactory"]),
+    ):
         done = subprocess.run([sys.executable, "-c", script.format(module, others)], capture_output=True, text=True)
         assert done.stdout == "[]\n"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 from pydantic import BaseModel
 
 from clientele import api, testing
 from clientele.cli.demo_server import DemoServer
+from clientele.cli.serving import CutConnection
 
 
 class Event(BaseModel):
@@ -77,3 +79,18 @@ def test_its_start_page_and_errors_say_what_is_served(client):
     for text in (client.request("GET", "/", str), refused.value.response.text):
         assert "GET /events " in text
         assert "clientele stream http://localhost:8000/events\n" in text
+
+
+def test_the_broken_stream_is_cut_within_an_event():
+    client = api.APIClient("http://localhost:8000")
+    with testing.in_process(client, DemoServer(pause=0)), pytest.raises(CutConnection):
+        stream = client.stream("GET", "/broken", Event)
+        assert next(stream).text == "whole"
+        next(stream)
+
+
+def test_a_page_of_another_server_may_ask(client):
+    headers = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "POST"}
+    response = client.request("OPTIONS", "/v1/chat/completions", httpx2.Response, headers=headers)
+
+    assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (204, "*")

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -14,7 +15,7 @@ import termios
 from collections.abc import Iterator
 
 import pytest
-from tests.servers import EVENT_STREAM, Connection, chunk, events
+from tests.servers import EVENT_STREAM, WAIT, Connection, chunk, events
 
 import clientele
 
@@ -46,6 +47,7 @@ class Terminal:
 
     def read_until(self, text: bytes) -> bytes:
         while text not in self.written:
+            assert select.select([self.ours], [], [], WAIT)[0], f"{text!r} was not written, but {self.written!r}"
             self.written += os.read(self.ours, 65536)
         return self.written
 

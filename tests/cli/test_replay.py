@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 
 import httpx2
@@ -114,6 +115,17 @@ def test_a_port_that_is_taken_is_told(write, run):
     assert "Address already in use; another program listens there" in done.stderr
 
 
+def test_a_recording_is_served_until_ctrl_c(write, run, start):
+    process = start("replay", str(write(recorded((0.0, "data: 1\n\n")))), "--serve", "0")
+    banner = [process.stdout.readline().decode() for _ in range(3)]
+    done = run(*banner[2].split()[1:])
+    process.send_signal(signal.SIGINT)
+
+    assert banner[0] == "Serving the recording. Press Ctrl-C to stop.\n"
+    assert done.data == [1]
+    assert (process.wait(timeout=10), process.stderr.read()) == (0, b"")
+
+
 # Served
 
 
@@ -158,6 +170,12 @@ def test_what_is_not_recorded_gets_a_list_of_what_is(served):
     assert unknown.text == "GET /nothing is not recorded. What is recorded:\n  GET /events\n  POST /a%20b?c=1\n"
     assert (method.status_code, method.headers["Allow"]) == (405, "GET")
     assert httpx2.post(f"{url}/a%20b", content=b"x").status_code == 200
+
+
+def test_the_server_takes_the_recorded_time(write, run):
+    path = write(recorded((0.0, "data: 1\n\n"), (3600.0, "data: 2\n\n")))
+    with asgi_server(RecordedServer(read_recording(path), 1)) as url:
+        assert run("stream", f"{url}/events", "--for", "0.5s").data == [1]
 
 
 def test_a_recorded_cut_is_a_cut(served, run):

@@ -7,6 +7,7 @@ import os
 import re
 
 import pytest
+from tests.listeners import tls_server
 from tests.servers import END, EVENT_STREAM, Connection, answer, chunk, events, in_turn
 
 from clientele.cli.display import PipeDisplay
@@ -196,6 +197,19 @@ def test_no_connection_is_a_refusal(run):
     assert "could not connect" in done.stderr
 
 
+def test_a_redirect_that_leads_nowhere_is_told(serve, run):
+    done = run("stream", serve(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").url)
+
+    assert (done.exit_code, "a redirect without a Location" in done.stderr) == (5, True)
+
+
+def test_an_event_that_is_too_large_is_told(serve, run):
+    done = run("stream", serve(events("1", "x" * 100)).url, "--max-event-size", "99")
+
+    assert (done.exit_code, done.data) == (5, [1])
+    assert "larger than --max-event-size, 99 bytes; if events may be that large, say a larger --max" in done.stderr
+
+
 def test_status_204_is_the_end(serve, run):
     done = run("stream", serve(b"HTTP/1.1 204 No Content\r\n\r\n").url)
 
@@ -272,6 +286,13 @@ def test_a_text_of_a_sequence_that_is_cut_is_told_and_the_stream_goes_on(serve, 
     done = run("stream", serve(answer(b'\x1e1\n\x1e{"a\n\x1e3\n', content_type="application/json-seq")).url)
 
     assert (done.exit_code, done.data) == (5, [1, 3])
+
+
+def test_what_cannot_be_searched_is_told_and_the_stream_goes_on(serve, run):
+    done = run("stream", serve(events("[" * 500 + "]" * 500, '{"a": 1}')).url, "--select", "$..a")
+
+    assert (done.exit_code, done.data) == (5, [1])
+    assert "event 1 of the stream cannot be searched" in done.stderr
 
 
 def test_rate_is_told_at_the_end(serve, run):
@@ -413,6 +434,23 @@ def test_arguments_that_make_no_sense_are_told_with_the_cure(run, arguments, cur
     assert "s3cret" not in done.stderr
 
 
+def test_a_certificate_that_nobody_vouches_for_is_refused_unless_insecure(run):
+    with tls_server(events("1")) as server:
+        refused, taken = run("stream", server.url), run("stream", server.url, "-k")
+
+    assert (refused.exit_code, "certificate" in refused.stderr.lower()) == (4, True)
+    assert taken.data == [1]
+
+
+def test_a_token_stays_with_its_origin(serve, run, monkeypatch):
+    other = serve(events("1"))
+    moved = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {other.url}/\r\nContent-Length: 0\r\n\r\n".encode()
+    done = run("stream", serve(moved).url, "--bearer-env", "API_TOKEN", API_TOKEN="t0ken")
+    [request] = other.requests
+
+    assert (done.data, request.header("Authorization")) == ([1], None)
+
+
 # Reconnecting, and going on another time
 
 
@@ -463,6 +501,15 @@ def test_a_cursor_keeps_its_permissions_and_its_link(serve, run, tmp_path):
     run("stream", serve(answer(b"id: 4\ndata: 4\n\n", content_type="text/event-stream")).url, "--cursor", str(link))
 
     assert (kept.read_text(), kept.stat().st_mode & 0o777, link.is_symlink()) == ("4\n", 0o600, True)
+
+
+def test_a_file_that_is_no_cursor_is_left_alone(run, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("dear diary\n\ntoday")
+    done = run("stream", "x", "--cursor", str(notes))
+
+    assert (done.exit_code, notes.read_text()) == (2, "dear diary\n\ntoday")
+    assert "something else than the id of an event" in done.stderr
 
 
 def test_a_cursor_beside_the_header_is_refused(run, tmp_path):

@@ -17,6 +17,7 @@ from tests.servers import EVENT_STREAM, Connection, answer, chunk, in_turn
 from tests.sides import RUNNERS
 
 from clientele import api, testing
+from clientele.testing.replaying import read_recording
 from clientele.testing.secrets import JSONRedactor, redacted_body
 
 SECRET = "hunter2"
@@ -161,6 +162,19 @@ def test_a_form_with_files_is_known_again(serve, talk):
             given = {"password": b"hunter2", "photo": ("a.png", b"\xff\x00")}
             assert client.request("POST", "/", int, form={"a": "b"}, files=given) == 1
     assert SECRET not in talk.read_text()
+
+
+@pytest.mark.parametrize("place", range(1, 24))
+def test_a_secret_text_is_never_written_even_where_it_comes_in_two_chunks(talk, place):
+    body = b"data: a t0k-t0ken b\n\ndata: t0k"
+    client = api.APIClient("http://test")
+    with testing.fake(client) as server, testing.record(client, talk, secrets=["t0k-t0ken"]):
+        server.on("GET", "/t0k-t0ken").streams(testing.raw(body[:place]), testing.raw(body[place:]))
+        list(client.stream("GET", "/t0k-t0ken", str, headers={"X-Echo": "t0k-t0ken"}))
+    [exchange] = read_recording(talk)
+
+    assert b"".join(data for _, data in exchange.chunks) == body.replace(b"t0k-t0ken", b"REDACTED")
+    assert "t0k-" not in talk.read_text()
 
 
 def test_a_function_redacts_what_no_name_tells(serve, talk):

@@ -18,6 +18,7 @@ import typer
 from .serving import (
     CORS,
     HOST,
+    PANEL,
     CutConnection,
     Headers,
     Receive,
@@ -212,7 +213,15 @@ _ROUTES = (
 def demo_server(
     *,
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port to listen on; 0 for a free one.")
+        int,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="The port to listen on; 0 for a free one.",
+            rich_help_panel=PANEL,
+        ),
     ] = 8000,
     host: HOST = "127.0.0.1",
 ) -> None:

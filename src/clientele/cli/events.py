@@ -28,7 +28,7 @@ _ACCEPT = (
     "text/plain;q=0.8, */*;q=0.1"
 )
 _BINARY = ("application/octet-stream", "audio/", "image/", "video/")  # media types that are read as bytes
-_FOR_STREAM = ("idle_timeout", "reconnect", "until")
+_FOR_STREAM = ("idle_timeout", "max_event_size", "reconnect", "until")
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,12 @@ class ItemOptions:
         _option("--until", metavar="DATA", help="End at the event with this data. A stream that ends before was cut."),
     ] = None
     limit: Annotated[int | None, _option("--limit", metavar="N", parser=_count, help="End after so many items.")] = None
+    max_event_size: Annotated[
+        int | None,
+        _option(
+            "--max-event-size", metavar="BYTES", parser=_count, help="The largest event that is taken. Default: 16 MiB."
+        ),
+    ] = None
     raw: Annotated[bool, _option("--raw", help="Show the bare data.")] = False
     rate: Annotated[
         bool, _option("--rate", help="Measure: items and bytes per second, time to the first item, longest gap.")
@@ -134,6 +140,15 @@ class ItemOptions:
                 raise typer.BadParameter(f"--format bytes has no events, so {given[0]} has nothing to look at")
         if self.event and self.stream_format not in (None, "sse"):
             raise typer.BadParameter(f"--format {self.stream_format} has no names of events; leave --event out")
+
+    def stream_options(self) -> dict[str, Any]:
+        """The options that calls of `events.event_stream_call` take of it."""
+        options: dict[str, Any] = {"until": self.until, "max_event_size": self.max_event_size}
+        return {
+            "stream_format": self.stream_format,
+            "needs_names": bool(self.event),
+            **{name: value for name, value in options.items() if value is not None},
+        }
 
     def reader(self) -> ItemReader:
         """What reads items so. Raises `typer.BadParameter`: the path is none, or the type cannot be loaded."""

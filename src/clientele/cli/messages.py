@@ -5,6 +5,7 @@ While a live line stands on a terminal, messages appear above it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -16,30 +17,35 @@ from .json_text import escaped, write
 _WORDS = {  # options of the library that its messages name, and those of the command line
     "(idle_timeout)": "(--idle-timeout)",
     "(timeout)": "(--timeout)",
+    "larger than max_event_size": "larger than --max-event-size",
+    "give the endpoint a larger max_event_size=": "say a larger --max-event-size",
     "that until=": "that --until ",
     "; if that ends the stream, declare it with until=": "; if that ends the stream, say --until",
 }
 
 
 class Secrets:
-    """Texts that are shown nowhere, however they are written."""
+    """Texts that are shown nowhere.
+
+    Attributes:
+        spellings: How they may be written: as they are, in a URL, in JSON; the longest first.
+    """
 
     def __init__(self, *secrets: str | None) -> None:
-        self._spellings = sorted(
-            {each for secret in secrets if secret for each in (secret, quote(secret, safe=""), write(secret)[1:-1])},
-            key=len,
-            reverse=True,
-        )
+        spellings = {
+            each for secret in secrets if secret for each in (secret, quote(secret, safe=""), write(secret)[1:-1])
+        }
+        self.spellings = sorted(spellings, key=len, reverse=True)
 
     def hide(self, text: str) -> str:
         """The text without them."""
-        for each in self._spellings:
+        for each in self.spellings:
             text = text.replace(each, "REDACTED")
         return text
 
     def hide_in_bytes(self, data: bytes) -> bytes:
         """The data without them."""
-        for each in self._spellings:
+        for each in self.spellings:
             data = data.replace(each.encode(), b"REDACTED")
         return data
 
@@ -71,7 +77,8 @@ class Messages:
         if self.above is not None and sys.stderr.isatty():
             self.above(line)
         else:
-            print(line, file=sys.stderr, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # nobody reads it; the exit code says the rest
+                print(line, file=sys.stderr, flush=True)
 
     @contextmanager
     def with_log(self) -> Iterator[None]:

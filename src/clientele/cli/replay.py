@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .exit_codes import ExitCode
 from .items import ItemOptions
 from .option_groups import with_option_groups
-from .serving import HOST
+from .serving import HOST, PANEL
 
 if TYPE_CHECKING:
-    from ..streaming.formats import FormatName
     from ..testing.recording import Exchange
-
-PANEL = "Server"
 
 HELP = """Play a recording, in the same output as clientele stream; or serve it to any client, a browser too.
 
@@ -106,7 +103,6 @@ def _show(file: Path, exchanges: list[Exchange], items: ItemOptions, speed: floa
 
     client = APIClient()
     watch = Watch(items, reader, Messages("replay"))
-    arguments: dict[str, Any] = {} if items.until is None else {"until": items.until}
 
     async def show() -> ExitCode:
         code = ExitCode.ENDED
@@ -117,9 +113,7 @@ def _show(file: Path, exchanges: list[Exchange], items: ItemOptions, speed: floa
                 client,
                 exchange.request["method"],
                 exchange.request["url"].replace("{", "%7B").replace("}", "%7D"),
-                stream_format=cast("FormatName | None", items.stream_format),
-                needs_names=bool(items.event),
-                **arguments,
+                **items.stream_options(),
             )
             code = await watch.show(call, is_left=exchange.end == "left")
         return code

@@ -6,7 +6,6 @@ what `APIClient` and its calls take.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ..headers import checked_headers, is_token
+from .json_text import parse
 
 PANEL = "Request"
 
@@ -192,7 +192,7 @@ class RequestOptions:
             arguments["data"] = content = _content(self.json_body, "--json")
             content_type = "application/json"
             try:
-                json.loads(content)
+                parse(content.decode())
             except ValueError as error:
                 raise typer.BadParameter(f"--json: it is no JSON: {error}; quote it: --json '{{\"a\": 1}}'") from None
         elif self.form:
@@ -255,8 +255,8 @@ def _content_type(content: bytes) -> str:
     except UnicodeDecodeError:
         return "application/octet-stream"
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parse(text)
+    except ValueError:
         return (
             "application/x-www-form-urlencoded" if _URLENCODED.fullmatch(text.strip()) else "text/plain; charset=utf-8"
         )

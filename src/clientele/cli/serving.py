@@ -28,7 +28,10 @@ CORS: Headers = [
 ]
 """What lets the page of any other server read the answers in a browser."""
 
-HOST = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.")]
+PANEL = "Server"
+HOST = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.", rich_help_panel=PANEL)
+]
 
 
 class CutConnection(Exception):

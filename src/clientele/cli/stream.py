@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,6 @@ from .option_groups import with_option_groups
 from .request_options import URL, RequestOptions, duration
 
 if TYPE_CHECKING:
-    from ..streaming.formats import FormatName
     from ..streaming.reconnect import ReconnectAttempt
 
 PANEL = "Connection"
@@ -91,18 +90,9 @@ def stream(
 
     if reconnect:
         arguments["reconnect"] = Reconnect(on_reconnect=tell)
-    if items.until is not None:
-        arguments["until"] = items.until
     try:
         client = APIClient(**settings)
-        call = event_stream_call(
-            client,
-            request.method_or_default,
-            url,
-            stream_format=cast("FormatName | None", items.stream_format),
-            needs_names=bool(items.event),
-            **arguments,
-        )
+        call = event_stream_call(client, request.method_or_default, url, **items.stream_options(), **arguments)
     except (TypeError, ValueError, httpx2.InvalidURL) as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -136,4 +126,4 @@ def _recording(client: Any, path: Path | None, secrets: Any) -> contextlib.Abstr
         path.open("a").close()
     except OSError as error:
         raise typer.BadParameter(f"--record {path}: {error.strerror}") from None
-    return record(client, path, redact=secrets.hide)
+    return record(client, path, secrets=secrets.spellings)

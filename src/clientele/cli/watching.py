@@ -291,9 +291,12 @@ def _handling_signals(handler: Callable[[int, FrameType | None], None]) -> Itera
 def _noticing_closed_pipe(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Iterator[None]:
     """Have a function called when nobody reads our output any more, though there is nothing to write, meanwhile."""
     descriptor = None
-    with contextlib.suppress(OSError, ValueError, NotImplementedError):
+    with contextlib.suppress(ImportError, OSError, ValueError, NotImplementedError):
+        import fcntl  # which Windows has not
+
         found = sys.stdout.fileno()
-        if stat.S_ISFIFO(os.fstat(found).st_mode):
+        is_write_only = fcntl.fcntl(found, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        if stat.S_ISFIFO(os.fstat(found).st_mode) and is_write_only:
             loop.add_reader(found, stop)  # the end that is written to becomes readable when the other one is closed
             descriptor = found
     try:

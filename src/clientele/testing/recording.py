@@ -24,7 +24,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +38,7 @@ from ..http_clients import HTTPClients
 from ..redaction import is_secret, request_url
 from ..wire.content_coding import ContentDecoder, content_decoder
 from ..wire.response import WireResponse
-from .secrets import REDACTED, JSONRedactor, redacted_body
+from .secrets import REDACTED, JSONRedactor, TextRedactor, redacted_body, without
 from .stand_in import StandIn
 
 HEADER = {"clientele": "recording", "version": 1}
@@ -80,12 +80,22 @@ class record(StandIn):  # noqa: N801
         path: The file, which is written anew.
         redact: A function that is given each text before it is written (URLs, values of headers, bodies, chunks) and
             returns what is written. Default: the secrets that are known by their names are left out, and nothing else.
+        secrets: Texts that are never written, wherever they appear: tokens that a server may send back, for example.
+            Unlike `redact`, it sees one that comes in two chunks. Default: none.
     """
 
-    def __init__(self, client: APIClient, path: str | os.PathLike[str], *, redact: Redact | None = None) -> None:
+    def __init__(
+        self,
+        client: APIClient,
+        path: str | os.PathLike[str],
+        *,
+        redact: Redact | None = None,
+        secrets: Collection[str] = (),
+    ) -> None:
         super().__init__(client)
         self._path = Path(path)
-        self.redact: Redact = redact or str
+        self.secrets = [each.encode() for each in secrets if each]
+        self._redact = redact or str
         self._lock = threading.Lock()
         self._count = 0
 
@@ -108,6 +118,10 @@ class record(StandIn):  # noqa: N801
     ) -> None:
         await self._recording.aclose()
         self.__exit__(kind, error, traceback)
+
+    def redact(self, text: str) -> str:
+        """The text as it is written."""
+        return self._redact(without(self.secrets, text.encode()).decode())
 
     def number(self) -> int:
         """The number of another exchange."""
@@ -168,6 +182,7 @@ class _Entry:
         self._redact = recording.redact
         self._start = time.monotonic()
         self._decoder: ContentDecoder | None = None
+        self._texts = TextRedactor(recording.secrets)
         self._redactor = JSONRedactor()
         self._has_ended = False
         self._held = b""  # the beginning of a character
@@ -199,6 +214,9 @@ class _Entry:
         if self._decoder is not None:
             self._decoder.receive(data)
             data = b"".join(iter(self._decoder.read, b""))
+        self._write_chunk(self._texts.feed(data))
+
+    def _write_chunk(self, data: bytes) -> None:
         if data := self._redactor.feed(data):
             whole, self._held = _whole_characters(self._held + data)
             if whole:
@@ -208,6 +226,7 @@ class _Entry:
         """Write down how it has ended, once."""
         if not self._has_ended:
             self._has_ended = True
+            self._write_chunk(self._texts.rest())
             if self._held:
                 self._write({"chunk": _shown(self._held, self._redact)})
             self._write({"end": how if isinstance(how, str) else f"{type(how).__name__}: {self._redact(str(how))}"})

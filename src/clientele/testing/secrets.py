@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from urllib.parse import quote_plus, unquote_plus
 
 from ..redaction import is_secret
@@ -121,6 +122,40 @@ class JSONRedactor:
                 return True
             self._line = bytearray()
         return False
+
+
+class TextRedactor:
+    """Leaves texts out of data that arrives in pieces. What may be the beginning of one waits for the next piece."""
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self._secrets = secrets
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece, without them."""
+        if not self._secrets:
+            return data
+        data = without(self._secrets, self._held + data)
+        longest = max(map(len, self._secrets)) - 1
+        sizes = (size for size in range(min(longest, len(data)), 0, -1) if self._may_begin(data[-size:]))
+        start = len(data) - next(sizes, 0)
+        self._held = data[start:]
+        return data[:start]
+
+    def rest(self) -> bytes:
+        """What was held back, since nothing more comes."""
+        held, self._held = self._held, b""
+        return held
+
+    def _may_begin(self, end: bytes) -> bool:
+        return any(secret.startswith(end) for secret in self._secrets)
+
+
+def without(secrets: Sequence[bytes], data: bytes) -> bytes:
+    """The data with another text in place of these."""
+    for secret in secrets:
+        data = data.replace(secret, REDACTED.encode())
+    return data
 
 
 def redacted_body(content: bytes, media_type: str) -> bytes:
