@@ -14,13 +14,13 @@ LOWER_BOUNDS := import re, tomllib; \
 	[print(re.match(r"([\w.-]+)>=([\w.]+)", dependency).expand(r"\1==\2")) \
 	for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]
 
-.PHONY: demo test test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks pictures
+.PHONY: demo test generated test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks pictures
 .PHONY: other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
-test: lint types unit
+test: lint types generated unit
 
 test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke
 
@@ -44,6 +44,10 @@ format: .venv/test
 lint: .venv/test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+# The package that is generated for the examples' server is what its document gives.
+generated: .venv/test
+	$(BIN)/python -W ignore -m clientele generate examples.server:app -o examples/demo_client --check
 
 types: .venv/test
 	$(BIN)/mypy

@@ -42,6 +42,7 @@ EXAMPLES = [
     "upload_progress.py",
     "direct_calls.py",
     "generator_endpoint.py",
+    "generated_client.py",
     "broken_connection.py",
 ]
 

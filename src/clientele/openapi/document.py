@@ -27,6 +27,7 @@ Place: TypeAlias = tuple[str, ...]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
+_OF_ALL_OPERATIONS = ("parameters", "servers", "summary", "description", "$ref")  # of one path
 _APPLICATION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TIMEOUT = 30  # seconds
 
@@ -123,20 +124,16 @@ class Document:
         """Each operation: its method, its path, itself, the path item that it is in, and its place."""
         for path, given in _members(self.root.get("paths")):
             item, place = self.resolved(given, ("paths", path))
-            for method, operation in _members(item):
-                if method in METHODS:
-                    yield (
-                        method.upper(),
-                        path,
-                        operation if isinstance(operation, Mapping) else {},
-                        item,
-                        (*place, method),
-                    )
-                elif method == "additionalOperations":
-                    for name, each in _members(operation):
-                        yield name, path, each, item, (*place, method, name)
-                elif not method.startswith("x-") and method not in ("parameters", "servers", "summary", "description"):
-                    self.find((*place, method), "is no method of HTTP; it is left out")
+            members = dict(_members(item))
+            # In an order of our own: FastAPI writes the methods of one route in any order.
+            for method in (each for each in METHODS if each in members):
+                operation = members.pop(method)
+                yield method.upper(), path, operation if isinstance(operation, Mapping) else {}, item, (*place, method)
+            for name, each in _members(members.pop("additionalOperations", None)):
+                yield name, path, each, item, (*place, "additionalOperations", name)
+            for name in members:
+                if not name.startswith("x-") and name not in _OF_ALL_OPERATIONS:
+                    self.find((*place, name), "is no method of HTTP; it is left out")
 
 
 def load(source: str) -> Document:

@@ -116,13 +116,12 @@ def unique(name: str, taken: Collection[str]) -> str:
 def operation_name(operation_id: str | None, method: str, path: str) -> str:
     """What a person would call an operation.
 
-    FastAPI makes an operation's id of the function's name, the path and the method; what it adds is taken off. An
-    operation without an id is named by its method and path: `GET /users/{id}/keys` is `get_users_keys_by_id`.
+    FastAPI makes an operation's id of the function's name, the path and a method; what it adds is taken off. Without an
+    id, an operation is named by its method and path: `GET /users/{id}/keys` is `get_users_keys_by_id`.
     """
     if operation_id:
-        added = re.sub(r"\W", "_", path) + "_" + method.lower()
-        trimmed = operation_id.removesuffix(added)
-        return function_name(trimmed or operation_id)
+        added = re.escape(re.sub(r"\W", "_", path))  # of a route with several methods, each has the first one's id
+        return function_name(re.sub(rf"(?<=.){added}_[a-z]+$", "", operation_id))
     names = re.findall(r"\{([^}]*)\}", path)
     words = [method.lower(), *(part for part in re.split(r"[/.:?=&]|\{[^}]*\}", path) if part)]
     return function_name("_".join([*words, *(["by", *names] if names else [])]))

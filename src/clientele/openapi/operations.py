@@ -29,6 +29,7 @@ _STREAM_OPTIONS = (
     "on_invalid",
 )
 _FILE_TYPE = "Path | bytes | BinaryIO | tuple[str, bytes] | tuple[str, bytes, str]"
+_ITEMS_WITHOUT_TYPE = {"sse": "api.ServerSentEvent", "lines": "str", "bytes": "bytes"}
 _ENDS_OF_TEXTS = ("+xml", "/xml", "/sdp", "/x-www-form-urlencoded")
 _BYTES = "bytes | BinaryIO"
 _ERRORS = {"default": "range(400, 600)", "4XX": "range(400, 500)", "5XX": "range(500, 600)"}
@@ -155,7 +156,10 @@ class Operations:
         hint = class_name(base)
         answer = self._answer(operation, place, hint, said)
         is_either = answer.result is not None and answer.stream is not None
-        name = self._unique(function_name(base), both_sides=both_sides)
+        name = function_name(base)
+        if name in self._names and not name.startswith(f"{method.lower()}_"):  # FastAPI's routes with several methods
+            name = f"{method.lower()}_{name}"
+        name = self._unique(name, both_sides=both_sides)
         tags = operation.get("tags")
         tag = said.get("tag") or (str(tags[0]) if isinstance(tags, list) and tags else _first_segment(path))
         for is_stream in (False, True):
@@ -262,14 +266,8 @@ class Operations:
             types["200"] = "httpx2.Response"
         if said.get("stream_format") and stream is None:
             # The document calls a stream something else, as FastAPI does a StreamingResponse.
-            is_text = said["stream_format"] in ("lines", "bytes")
-            item = (
-                "str"
-                if said["stream_format"] == "lines"
-                else "bytes"
-                if is_text
-                else _union_of(types.values()) or "Any"
-            )
+            json = _union_of(types.values()) or "Any"
+            item = _ITEMS_WITHOUT_TYPE.get(said["stream_format"], json)
             types, stream = {}, StreamAnswer(item)
         stream, types = self._by_extension(operation, place, hint, stream, types)
         errors = dict(self._errors(responses, place, hint, {*successes}))
