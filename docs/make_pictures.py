@@ -28,6 +28,7 @@ RUNS = {
     "rate": "clientele stream :8000/ticks --limit 4 --rate",
     "broken": "clientele stream :8000/broken",
 }
+EXAMPLE = "examples/broken_connection.py"
 COARSE = """
 import time, types
 import clientele.cli.watching as watching
@@ -55,6 +56,12 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
+    done = subprocess.run(
+        [sys.executable, EXAMPLE], cwd=PICTURES.parents[1], capture_output=True, text=True, check=True
+    )
+    shown = re.sub(r"in 0\.\d+ s", "in 0.2 s", done.stdout)  # it is random
+    shown = re.sub(r"^--.*", lambda match: f"\x1b[33m{match[0]}\x1b[0m", shown, flags=re.MULTILINE)
+    (PICTURES / "reconnect.svg").write_text(picture("reconnect", f"python {EXAMPLE}", shown), encoding="utf-8")
 
 
 def run(command: str) -> str:

@@ -56,6 +56,7 @@ def ticks(*, result: Iterator[int]) -> Iterator[int]:
 for number in ticks():
     print(f"tick {number}")
     if number == 3:
+        print("-- the server is killed, and started again")
         kill(server)
         server, _ = start_server(port)
 kill(server)

@@ -36,6 +36,7 @@ def test_help_has_the_exit_codes(run):
 
 
 def test_the_page_has_its_pictures():
-    named = set(re.findall(r"\(pictures/(.*?)\)", PAGE))
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"pictures/(.*?)\)", PAGE + readme))
 
     assert named == {path.name for path in (DOCS / "pictures").iterdir()}
