@@ -14,6 +14,8 @@ from .demo_server import demo_server
 from .exit_codes import EXIT_CODES
 from .generate import HELP as GENERATE_HELP
 from .generate import generate
+from .learn import HELP as LEARN_HELP
+from .learn import learn
 from .replay import HELP as REPLAY_HELP
 from .replay import replay
 from .stream import HELP as STREAM_HELP
@@ -63,5 +65,6 @@ def _root(
 
 app.command("stream", help=STREAM_HELP, cls=_Command)(stream)
 app.command("replay", help=REPLAY_HELP, cls=_Command)(replay)
+app.command("learn", help=LEARN_HELP, cls=_Command)(learn)
 app.command("generate", help=GENERATE_HELP)(generate)
 app.command("demo-server", help=DEMO_SERVER_HELP)(demo_server)

@@ -77,19 +77,22 @@ def _option(*names: str, help: str, **settings: Any) -> Any:  # noqa: A002
     return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, **settings)
 
 
+FORMAT = Annotated[
+    str | None,
+    _option(
+        "--format",
+        metavar="FORMAT",
+        parser=_format,
+        help=f"How to read the body: {', '.join(_FORMATS)}. Default: the content type says it.",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class ItemOptions:
     """The options that say how a stream is read, and what is shown of it."""
 
-    stream_format: Annotated[
-        str | None,
-        _option(
-            "--format",
-            metavar="FORMAT",
-            parser=_format,
-            help=f"How to read the body: {', '.join(_FORMATS)}. Default: the content type says it.",
-        ),
-    ] = None
+    stream_format: FORMAT = None
     event: Annotated[
         list[str] | None, _option("--event", metavar="NAME", help="Show events of this name alone; repeatable.")
     ] = None

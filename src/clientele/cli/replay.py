@@ -66,7 +66,7 @@ def replay(
     host: HOST = "127.0.0.1",
 ) -> None:
     """Show a recording, or serve it."""
-    exchanges = _exchanges(file)
+    exchanges = recorded_exchanges(file)
     if serve is not None:
         from .recorded_server import RecordedServer
         from .serving import serve as run_server
@@ -77,7 +77,7 @@ def replay(
     raise typer.Exit(_show(file, exchanges, items, speed or 1.0))
 
 
-def _exchanges(file: Path) -> list[Exchange]:
+def recorded_exchanges(file: Path) -> list[Exchange]:
     """The exchanges of a recording."""
     from ..testing.replaying import read_recording
 

@@ -23,7 +23,7 @@ _WRAP: dict[str, Any] = {"width": _WIDTH, "break_long_words": False, "break_on_h
 _DEFAULT_BASE_URL = "http://localhost:8000"
 
 # What a name in a module is imported from; names of models come from `.models`.
-_IMPORTS = {
+IMPORTS = {
     "base64": "import base64",
     "httpx2": "import httpx2",
     "json": "import json",
@@ -113,7 +113,7 @@ def write_modules(
     if len(functions) <= MANY or len(filed) == 1:
         filed = {"": list(functions)}
     modules: dict[str, str] = {}
-    written = {tag: "\n\n".join(_function(each, sides) for each in each_tag) for tag, each_tag in filed.items()}
+    written = {tag: "\n\n".join(write_function(each, sides) for each in each_tag) for tag, each_tag in filed.items()}
     all_text = "\n".join(written.values())
     helpers = [name for name in _HELPERS if re.search(rf"\b{name}\b", all_text)]
     base_url = _base_url(document, overlay)
@@ -141,13 +141,23 @@ def _tag_doc(document: Document, tag: str) -> str:
 
 def _module(body: str, doc: str, models: frozenset[str], from_client: tuple[str, ...]) -> str:
     """A module with the imports that its names need."""
-    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
-    imports = [line for name, line in _IMPORTS.items() if name in used]
+    used = _names_in(body)
+    imports = import_lines(body, IMPORTS)
     if used & models:
         imports.append(f"from .models import {', '.join(sorted(used & models))}")
     if wanted := [each for each in from_client if each in used]:
         imports.append(f"from .client import {', '.join(wanted)}")
     return f"{_docstring([doc], '')}\n\n" + "\n".join(imports) + f"\n\n{body}\n"
+
+
+def import_lines(body: str, imports: Mapping[str, str]) -> list[str]:
+    """The imports that the names in a source need."""
+    used = _names_in(body)
+    return [line for name, line in imports.items() if name in used]
+
+
+def _names_in(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
 
 
 def _package(
@@ -261,7 +271,8 @@ def credential(given: Credential, variable: str) -> str | None:
 '''
 
 
-def _function(function: Function, sides: Sides) -> str:
+def write_function(function: Function, sides: Sides) -> str:
+    """The source of a function, for each side."""
     wanted = [(True, function.name)] if sides.asynchronous else []
     if sides.synchronous:
         wanted.append((False, f"{function.name}_sync" if sides.both else function.name))

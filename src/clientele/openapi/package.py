@@ -127,7 +127,7 @@ def generate_from(document: Document, package: str, sides: Sides, overlay: Overl
         sources["models"] = _below_future_import(models)
     header = _header(document)
     files = {f"{name}.py": header + source for name, source in sorted(sources.items())}
-    return Package({**_formatted(files), "py.typed": ""}, tuple(document.findings))
+    return Package({**formatted(files), "py.typed": ""}, tuple(document.findings))
 
 
 def _used(models: Mapping[str, Any], wanted: set[str], text: str) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _header(document: Document) -> str:
     return f"{_MARK} from {document.name}{shown}.\n{_WARNING}\n\n"
 
 
-def _formatted(files: Mapping[str, str]) -> dict[str, str]:
+def formatted(files: Mapping[str, str]) -> dict[str, str]:
     """The files with their imports in order, formatted by ruff with its own defaults, whatever project they are in."""
     ruff = _ruff()
     with tempfile.TemporaryDirectory() as directory:
