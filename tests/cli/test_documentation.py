@@ -20,7 +20,7 @@ def test_the_page_has_the_exit_codes():
     assert set(EXIT_CODES) == set(ExitCode)
 
 
-@pytest.mark.parametrize("command", ["stream", "replay", "demo-server"])
+@pytest.mark.parametrize("command", ["stream", "replay", "learn", "demo-server"])
 def test_the_page_names_every_option(run, command):
     done = run(command, "--help")
     options = set(re.findall(r"--[a-z][a-z-]+", done.stdout.decode())) - {"--help"}
