@@ -15,6 +15,8 @@ from tests.openapi.conftest import Generated
 
 from clientele import api, testing
 
+pytestmark = pytest.mark.every_python  # models, signatures and aliases of types are what it may depend on
+
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generated]:

@@ -133,6 +133,7 @@ def _token(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "t")
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("name", ALL)
 def test_what_was_seen_is_read(name, is_async):
