@@ -1,7 +1,7 @@
 """A hook of MkDocs that writes `llms.txt` beside the site: what each page is about, for programs that read it.
 
-The navigation says which pages there are; the description at the head of each page says what it is about. A page without
-a description fails the build.
+The navigation says which pages there are; the description at the head of each page says what it is about. A page
+without a description fails the build.
 
 Source: https://llmstxt.org.
 """

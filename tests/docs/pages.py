@@ -2,7 +2,7 @@
 
 A page marks its blocks, so that a reader and a test join them alike:
 
-- Each block is a program of its own, unless `<!-- continues -->` stands above it: then it goes on behind the one before.
+- Each block is a program of its own, unless `<!-- continues -->` stands above it: then it goes on after the one before.
 - A block with a title, `python title="my_app.py"`, is a module, which the other blocks of the page import.
 - A block that is titled "Output" is what the block before it prints.
 - `<!-- examples/typed_events.py -->` above a block says that it shows that file.

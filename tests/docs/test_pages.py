@@ -1,4 +1,4 @@
-"""The code of the documentation runs as it stands there, and prints what the page says. See `pages.py` for the marks."""
+"""The code of the documentation runs as it stands there, and prints what the page says. `pages.py` has the marks."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(
 
 def run(code: str, name: str, namespace: dict[str, Any], runner: asyncio.Runner) -> None:
     """Run code that may await at its top level, as a notebook does."""
-    outcome = eval(compile(code, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
+    program = compile(code, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    outcome = eval(program, namespace)
     if inspect.iscoroutine(outcome):
         runner.run(outcome)
 
