@@ -32,6 +32,11 @@ def answer(server: testing.FakeServer) -> None:
     server.on("GET", "/rates.csv").returns("EUR,1.0\nUSD,1.25\n", headers={"Content-Type": "text/csv"})
     server.on("POST", "/oauth/token").returns(_token(1)).returns(_token(2))
     server.on("GET", "/account").returns(_account)
+    weather = [(12, 20.5), (13, 21.0), (14, 20.75)]
+    server.on("GET", "/weather").streams(
+        *({"at": f"2026-01-01T{at}:00:00Z", "celsius": celsius} for at, celsius in weather)
+    )
+    server.on("GET", "/archive.zip").returns(bytes(4000))
     server.on("POST", "/search").returns(lambda request: [*request.body["q"], request.body["limit"]])
     server.on("POST", "/photos").returns(lambda request: {"parts": request.content.count(b"Content-Disposition")})
     server.on("PUT", "/files/report.pdf").returns(lambda request: len(request.content))
