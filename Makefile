@@ -24,8 +24,10 @@ test: lint types unit
 
 test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke docs
 
-# The documentation, in site/. A dead link, a dead anchor or a page outside the navigation fails it.
+# The documentation, in site/, with fresh plots of the results. A dead link, a dead anchor or a page outside the
+# navigation fails it.
 docs: .venv/docs
+	$(BIN)/python docs/plots.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The same at http://localhost:8001, anew whenever a page changes. (The examples' server has port 8000.)

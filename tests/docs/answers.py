@@ -33,6 +33,9 @@ def answer(server: testing.FakeServer) -> None:
     server.on("POST", "/oauth/token").returns(_token(1)).returns(_token(2))
     server.on("GET", "/account").returns(_account)
     weather = [(12, 20.5), (13, 21.0), (14, 20.75)]
+    server.on("GET", "/nothing").returns({"detail": "there is nothing"}, status=404)
+    server.on("GET", "/users/7").returns({"detail": "no such user"}, status=404)
+    server.on("POST", "/chat/completions").streams(*chunks, "[DONE]")
     server.on("GET", "/weather").streams(
         *({"at": f"2026-01-01T{at}:00:00Z", "celsius": celsius} for at, celsius in weather)
     )

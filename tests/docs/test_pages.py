@@ -21,6 +21,7 @@ from tests.docs.pages import PAGES, ROOT, Program, blocks_of, modules_of, progra
 from tests.servers import asgi_server
 
 from clientele import api, testing
+from docs import plots
 
 INCOMPLETE = ("README.md:233", "README.md:591")  # they leave out the declarations that they are about
 PROGRAMS = [
@@ -132,3 +133,20 @@ def test_each_block_of_a_page_says_what_it_is(page: Path) -> None:
 def write_modules(program: Program, folder: Path) -> None:
     for name, code in modules_of(program.page).items():
         (folder / name).write_text(code)
+
+
+def test_the_bounds_of_the_security_policy_stand_where_it_says() -> None:
+    policy = (ROOT / "SECURITY.md").read_text()
+    for names, path in re.findall(r"\| ((?:`\w+`(?: and )?)+) in `(src/\S+)`", policy):
+        for name in re.findall(r"\w+", names.replace(" and ", " ")):
+            assert f"\n{name} = " in (ROOT / path).read_text(), f"{name} is not in {path}"
+    paths = re.findall(r"`((?:src|tests)/\S+\.py)`", policy)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("plot", plots.PLOTS, ids=lambda plot: plot.name)
+def test_a_plot_shows_the_results(plot: plots.Plot) -> None:
+    drawn = re.findall(r"<text [^>]*>([^<]*)<", (ROOT / f"docs/pictures/{plot.name}.svg").read_text())
+    shown = plots.bars(plot, plots.RESULTS.read_text())
+    assert "clientele" in shown
+    assert drawn[:-1] == [*shown, *shown.values()]
