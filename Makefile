@@ -25,10 +25,10 @@ test: lint types unit
 test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke docs
 
 # The documentation, in site/, with fresh plots of the results. A dead link, a dead anchor or a page outside the
-# navigation fails it.
+# navigation fails it. (With `--quiet` MkDocs would count no warnings.)
 docs: .venv/docs
 	$(BIN)/python docs/plots.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The same at http://localhost:8001, anew whenever a page changes. (The examples' server has port 8000.)
 docs-serve: .venv/docs

@@ -25,6 +25,7 @@ def answer(server: testing.FakeServer) -> None:
     server.on("GET", "/readings").streams("20.5", "broken", "21.0")
     ann = {"name": "Ann", "age": 36}
     server.on("GET", "/users/5?fields=name&fields=age").returns(ann)
+    server.on("GET", "/users/5").returns(ann)
     server.on("PATCH", "/users/5").returns(lambda request: ann | request.body)
     server.on("GET", "/users").returns([{"name": "Ann"}, {"name": "Ben"}])
     server.on("POST", "/users").returns(_created)

@@ -11,16 +11,15 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.answers import answer
 from tests.docs.pages import PAGES, ROOT, Program, blocks_of, modules_of, programs_of
 from tests.servers import asgi_server
 
-from clientele import api, testing
+from clientele import testing
 from docs import plots
 
 INCOMPLETE = ("README.md:233", "README.md:591")  # they leave out the declarations that they are about
@@ -30,23 +29,6 @@ PROGRAMS = [
     for program in programs_of(page)
 ]
 SHOWN = [(page, block) for page in PAGES for block in blocks_of(page.read_text()) if block.file]
-GIVEN = {"transport", "async_transport", "http_client", "async_http_client"}
-
-
-@pytest.fixture
-def faked_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Answer the calls of every client that is made, unless it is made with a transport."""
-    make: Callable[..., None] = api.APIClient.__init__
-    with contextlib.ExitStack() as stack:
-
-        def make_faked(self: api.APIClient, *args: Any, **settings: Any) -> None:
-            make(self, *args, **settings)
-            if not GIVEN & settings.keys():
-                answer(stack.enter_context(testing.fake(self)))
-
-        monkeypatch.setattr(api.APIClient, "__init__", make_faked)
-        stack.enter_context(testing.forbid_network())
-        yield
 
 
 @pytest.fixture(scope="session")
