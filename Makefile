@@ -1,7 +1,7 @@
 # `make demo` and `make test` are for everybody; each does all the set-up it needs, in .venv. `make test` is for every
 # commit: it lints, checks the types and runs all tests of behaviour, on one Python. `make test-all` adds what takes
-# longer: coverage, the other Pythons, leaks, the benchmark in small, the fuzzers for seconds, and the oldest
-# dependencies that are allowed. Three more take minutes: `make bench` measures the project beside its peers, `make
+# longer: coverage, the other Pythons, leaks, the benchmark in small, the fuzzers for seconds, the oldest dependencies
+# that are allowed, and the documentation. Three more take minutes: `make bench` measures the project beside its peers, `make
 # chaos` cuts streams in every way, and `make fuzz` fuzzes what reads from a server.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -14,15 +14,25 @@ LOWER_BOUNDS := import re, tomllib; \
 	[print(re.match(r"([\w.-]+)>=([\w.]+)", dependency).expand(r"\1==\2")) \
 	for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]]
 
-.PHONY: demo test generated test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks pictures
-.PHONY: other-pythons clean $(OTHER_PYTHONS)
+.PHONY: demo test generated test-all bench bench-smoke chaos fuzz fuzz-smoke lowest format lint types unit coverage leaks
+.PHONY: docs docs-serve pictures other-pythons clean $(OTHER_PYTHONS)
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 test: lint types generated unit
 
-test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke
+test-all: coverage leaks other-pythons lowest bench-smoke fuzz-smoke docs
+
+# The documentation, in site/, with fresh plots of the results. A dead link, a dead anchor or a page outside the
+# navigation fails it. (With `--quiet` MkDocs would count no warnings.)
+docs: .venv/docs
+	$(BIN)/python docs/plots.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The same at http://localhost:8001, anew whenever a page changes. (The examples' server has port 8000.)
+docs-serve: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr localhost:8001
 
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks
@@ -106,6 +116,10 @@ $(OTHER_PYTHONS):
 	$(BIN)/python -m pip install --quiet --editable . --group test
 	@touch $@
 
+.venv/docs: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group docs
+	@touch $@
+
 .venv/fuzz: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group fuzz
 	@touch $@
@@ -125,4 +139,4 @@ $(OTHER_PYTHONS):
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf site .venv .venv-* .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -66,29 +66,35 @@ _BESIDE_SETTINGS = ("base_url", *_CLIENTS, "retry", "exclude_unset", "exclude_no
 
 
 class APIClient:
-    """Declares the endpoints of an API.
+    """A client of an API: declares its endpoints, and makes their calls.
 
-        client = APIClient(base_url="http://localhost:8000")
+    ```python
+    client = api.APIClient(base_url="http://localhost:8000")
 
-        @client.get("/users/{user_id}")
-        async def get_user(result: User, user_id: int) -> User:
-            return result
+    @client.get("/users/{user_id}")
+    async def get_user(result: User, user_id: int) -> User:
+        return result
 
-        user = await get_user(5)
+    user = await get_user(5)
+    ```
 
-    It lives at module level: it opens nothing before the first call, serves synchronous and asynchronous calls from any
-    thread and event loop, and need not be closed.
+    Make it once, at module level. It opens nothing before the first call. It serves synchronous and asynchronous calls
+    from any thread and event loop, and you need not close it.
 
     Parameters:
-        base_url: What comes before every path. Default `None`: the paths are whole URLs, or the given clients have it.
-        transport: An httpx2 transport for synchronous calls, `httpx2.MockTransport` for example.
-        async_transport: The same for asynchronous calls.
-        http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it.
-        async_http_client: The same for asynchronous calls, in the event loops that it supports; `aclose` closes it.
-        retry: Whether, and how, calls that fail are retried: see `Retry`. Default `False`. An endpoint's own wins.
-        exclude_unset: Whether fields of bodies that were not set are left out. Default `False`. An endpoint's own wins.
-        exclude_none: Whether fields of bodies that are `None` are left out. Default `False`. An endpoint's own wins.
-        **settings: The keywords of `httpx2.Client`, for both sides alike.
+        base_url: The URL that all paths are appended to. Default `None`: each path is a whole URL, or the clients that
+            you pass have a base URL.
+        transport: An httpx2 transport for synchronous calls, such as `httpx2.MockTransport`. Default: Clientele's own.
+        async_transport: An httpx2 transport for asynchronous calls. Default: Clientele's own.
+        http_client: A ready `httpx2.Client` for synchronous calls; `close` closes it. Default: one is made.
+        async_http_client: A ready `httpx2.AsyncClient` for asynchronous calls, in the event loops that it supports;
+            `aclose` closes it. Default: one is made for each event loop.
+        retry: Whether failed calls are retried, and how: see `Retry`. Default `False`. An endpoint's own option wins.
+        exclude_unset: Whether to leave out fields of a body that were not set. Default `False`. An endpoint's own
+            option wins.
+        exclude_none: Whether to leave out fields of a body that are `None`. Default `False`. An endpoint's own option
+            wins.
+        **settings: The keywords of `httpx2.Client`: see `HTTPClientSettings`.
 
     Raises:
         TypeError: A keyword is unknown, or would not reach a client that was handed over.
@@ -129,7 +135,13 @@ class APIClient:
         )
 
     def endpoint(self, method: str, path: str, **options: Unpack[EndpointOptions]) -> EndpointDecorator:
-        """Declare an endpoint of any method; the decorator beneath `get`, `post` and the others.
+        """Declare an endpoint with any HTTP method.
+
+        ```python
+        @client.endpoint("PURGE", "/cache/{name}")
+        def purge(result: None, name: str) -> None:
+            return result
+        ```
 
         A parameter named in the path fills it; `data` is the body; `query` and `headers` are mappings; every other
         parameter is a query parameter, unless its annotation says otherwise: `Annotated[str, api.Header()]`. `result`
@@ -137,12 +149,13 @@ class APIClient:
         The function's body runs when the response has arrived, and what it returns is the call's value.
 
         Parameters:
-            path: The path, appended to `base_url`, its placeholders in braces: `"/users/{user_id}"`.
+            method: The HTTP method, `"GET"` for example.
+            path: The path, appended to `base_url`, with placeholders in braces: `"/users/{user_id}"`.
             **options: See `EndpointOptions`.
 
         Returns:
-            The decorator. Calling what it returns raises an `APIException`, `TypeError` for arguments that do not fit
-            the signature, and `ValueError` for a path value that is empty, `.` or `..`.
+            The decorator. The endpoint that it makes raises an `APIException` when a call fails, `TypeError` for
+            arguments that do not fit the signature, and `ValueError` for a path value that is empty, `.` or `..`.
 
         Raises:
             TypeError: The declaration is wrong, here or when the function is decorated.
@@ -209,19 +222,23 @@ class APIClient:
         return bound
 
     def request(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
-        """Call without a declaration.
+        """Make a call without a declaration.
 
-            user = client.request("GET", "/users/{user_id}", User, path_params={"user_id": 5})
+        ```python
+        user = client.request("GET", "/users/{user_id}", User, path_params={"user_id": 5})
+        ```
 
         Parameters:
-            type_: The type of the answer, in all forms that an endpoint's `result` takes.
-            **options: See `RequestOptions`: `data`, `query`, `headers`, `path_params`, and how the call is made.
+            method: The HTTP method, `"GET"` for example.
+            path: The path, appended to `base_url`, with placeholders in braces.
+            type_: The type of the result: anything that can annotate an endpoint's `result`.
+            **options: What to send, and how: see `RequestOptions`.
 
         Returns:
-            The answer, as `type_` or as the `response_map` says.
+            The response as a `type_`, or as the type that `response_map` has for its status.
 
         Raises:
-            APIException: As the call of an endpoint does.
+            APIException: The call failed.
             TypeError: The arguments do not go together.
             ValueError: A value cannot be sent, or an option is out of its range.
         """
@@ -229,16 +246,32 @@ class APIClient:
         return result
 
     async def arequest(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[RequestOptions]) -> T:
-        """Do as `request` does; its asynchronous twin."""
+        """Make an asynchronous call without a declaration; see `request`."""
         result: T = (await self._direct_call(method, path, type_, options).aperform())[0]
         return result
 
     def stream(self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]) -> Stream[T]:
-        """Open a stream of `type_` without a declaration; see `StreamRequestOptions`. Raises what `request` raises.
+        """Open a stream without a declaration.
 
+        ```python
         with client.stream("GET", "/events", Event) as events:
             for event in events:
                 print(event.text)
+        ```
+
+        Parameters:
+            method: The HTTP method, `"GET"` for example.
+            path: The path, appended to `base_url`, with placeholders in braces.
+            type_: The type of the items: anything that can stand for `T` in `Iterator[T]`.
+            **options: What to send, and how to read: see `StreamRequestOptions`.
+
+        Returns:
+            The open stream.
+
+        Raises:
+            APIException: The stream could not be opened.
+            TypeError: The arguments do not go together.
+            ValueError: A value cannot be sent, or an option is out of its range.
         """
         stream: Stream[T] = self._direct_call(method, path, type_, options, is_stream=True).perform()[0]
         return stream
@@ -246,11 +279,16 @@ class APIClient:
     def astream(
         self, method: str, path: str, type_: TypeForm[T], **options: Unpack[StreamRequestOptions]
     ) -> PendingStream[AsyncStream[T]]:
-        """Do as `stream` does; its asynchronous twin, which can be iterated, entered or awaited.
+        """Open an asynchronous stream without a declaration; see `stream`.
 
+        ```python
         async with client.astream("GET", "/events", Event) as events:
             async for event in events:
                 print(event.text)
+        ```
+
+        Returns:
+            What can be iterated, entered or awaited; each opens the stream.
         """
         call = self._direct_call(method, path, type_, options, is_stream=True)
         streams: list[AsyncStream[T]] = []
@@ -262,7 +300,7 @@ class APIClient:
         return PendingStream(open_stream(), streams, name="client.astream")
 
     def close(self) -> None:
-        """Close the client for good. Event loops close the connections of asynchronous calls; `aclose` waits for it."""
+        """Close the client for good, without waiting for the connections of asynchronous calls."""
         self._clients.close()
 
     async def aclose(self) -> None:

@@ -69,11 +69,11 @@ class ProblemDetails:
     """A problem details object (RFC 9457, section 3).
 
     Attributes:
-        type: A URI that names the kind of the problem; `"about:blank"` where the status says it all.
-        title: The kind of the problem in words.
-        status: The status that the server gave its answer.
+        type: A URI of the kind of problem; `"about:blank"` if the status says it all.
+        title: The kind of problem, in words.
+        status: The status of the response.
         detail: What happened this time.
-        instance: A URI that names this occurrence.
+        instance: A URI of this occurrence.
         extensions: All other members.
     """
 

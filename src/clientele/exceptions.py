@@ -51,7 +51,7 @@ _REASONS: dict[type[Exception], str] = {
 
 
 class APIException(Exception):
-    """The root of everything that a call can raise about its request or response.
+    """The root of all exceptions about a request or its response.
 
     Attributes:
         request: The request, as it was sent last (after redirects).
@@ -65,8 +65,8 @@ class APIException(Exception):
     attempts: int = 1
 
     def __init__(self, message: str, *, request: httpx2.Request, response: httpx2.Response | None = None) -> None:
-        self.request = request
-        self.response = response
+        self.request: httpx2.Request = request
+        self.response: httpx2.Response | None = response
         self.method: str = request.method
         self.url: str = request_url(request)
         self.status_code: int | None = None if response is None else response.status_code
@@ -92,7 +92,10 @@ class UnwritableRequest(httpx2.LocalProtocolError):
 
 
 class TransportError(APIException):
-    """No answer: refused, timed out, broken off, or redirects led nowhere. `__cause__` is httpx2's own exception."""
+    """No response arrived: the connection was refused, timed out or broke, or redirects led nowhere.
+
+    `__cause__` is httpx2's own exception.
+    """
 
 
 class _AnsweredError(APIException):
@@ -101,14 +104,14 @@ class _AnsweredError(APIException):
 
 
 class HTTPStatusError(_AnsweredError):
-    """The server answered with status 400 or above; or with one that is no success, and not in the `response_map`.
+    """The response has an error status: 400 or above, or no success and not in the `response_map`.
 
-    The response's body has been read (of a stream at most its first MiB), so `error.response.json()` works.
+    The body has been read (of a stream, its first MiB), so `error.response.json()` works.
 
     Attributes:
-        parsed: The body as the type that `response_map` has for the status. `None` where it has none, or where the body
-            is not of that type (`__cause__` says why).
-        problem: The body as problem details (RFC 9457), `None` where it has another content type.
+        parsed: The body as the type that `response_map` has for the status. `None` if it has none, or if
+            the body is not of that type (`__cause__` says why).
+        problem: The body as problem details (RFC 9457); `None` if it has another content type.
     """
 
     def __init__(self, response: httpx2.Response, *, parsed: Any = None) -> None:
@@ -124,10 +127,10 @@ class HTTPStatusError(_AnsweredError):
 
 
 class ResponseValidationError(_AnsweredError):
-    """The server's complete answer is not what the endpoint's `result` declares.
+    """The body of a complete response is not of the declared type.
 
     Attributes:
-        validation_error: Pydantic's error, which lists every mismatch.
+        validation_error: Pydantic's exception, which lists every mismatch.
     """
 
     def __init__(
@@ -145,11 +148,11 @@ class _Progress(TypedDict, total=False):
 
 
 class StreamError(APIException):
-    """Something is wrong with a stream. What was complete before it has been yielded.
+    """The root of the exceptions about a stream. Every complete item before it has been yielded.
 
     Attributes:
-        items_received: How many items the stream had yielded.
-        last_event_id: The id of the last event received, `""` where none had one.
+        items_received: How many items the stream has yielded.
+        last_event_id: The id of the last event; `""` if none had one.
     """
 
     def __init__(
@@ -167,13 +170,13 @@ class StreamError(APIException):
 
 
 class StreamInterrupted(StreamError):
-    """The stream was cut short: the connection broke, `idle_timeout` passed, or it ended without its `until`.
+    """The stream was cut short: the connection broke, `idle_timeout` passed, or the event of `until` did not come.
 
-    `__cause__` is httpx2's own exception, if there is one. With `reconnect`, no attempt brought an event: `__cause__`
-    is how the last one failed; `response` and `status_code` are those of the last response that was a stream.
+    `__cause__` is httpx2's own exception, if there is one. With `reconnect`, it is the exception of the last attempt;
+    `response` and `status_code` are those of the last response that was a stream.
 
     Attributes:
-        attempts: How many attempts to reconnect have failed since the last event; 0 where none was made.
+        attempts: How many attempts to reconnect have failed since the last event; 0 if none was made.
     """
 
     def __init__(
@@ -190,11 +193,11 @@ class StreamInterrupted(StreamError):
 
 
 class StreamDecodeError(_AnsweredError, StreamError):
-    """An event's data is not what the endpoint's `result` declares.
+    """An event is not of the declared type.
 
     Attributes:
-        event: The event, its data as text. In other formats, a line for example is an event with nothing but data.
-        validation_error: Pydantic's error, which lists every mismatch.
+        event: The event, with its data as text. A line or text of another format is an event with nothing but data.
+        validation_error: Pydantic's exception, which lists every mismatch.
     """
 
     def __init__(
@@ -220,13 +223,13 @@ class StreamDecodeError(_AnsweredError, StreamError):
 
 
 class UnexpectedContentType(_AnsweredError, StreamError):
-    """A stream was declared and something else came, or the other way round.
+    """The response is not a stream where one was declared, or is an event stream where none was.
 
-    The body has been read, as far as it came: within the read timeout where a stream was declared, within half a second
+    The body has been read as far as it came: within the read timeout if a stream was declared, within half a second
     otherwise, and at most its first MiB. So `error.response.json()` works.
 
     Attributes:
-        content_type: The response's `Content-Type`, `""` where it has none.
+        content_type: The response's `Content-Type`; `""` if it has none.
     """
 
     def __init__(self, response: httpx2.Response, *, problem: str, cure: str) -> None:
@@ -240,10 +243,10 @@ class UnexpectedContentType(_AnsweredError, StreamError):
 
 
 class EventTooLarge(_AnsweredError, StreamError):
-    """One event is larger than `max_event_size`.
+    """An event, line or JSON text is larger than `max_event_size`.
 
     Attributes:
-        max_event_size: The limit that was passed, in bytes.
+        max_event_size: The limit, in bytes.
     """
 
     def __init__(

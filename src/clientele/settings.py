@@ -26,28 +26,29 @@ TimeoutTypes: TypeAlias = float | tuple[float | None, float | None, float | None
 
 
 class HTTPClientSettings(TypedDict, total=False):
-    """The keywords of `httpx2.Client` that hold for synchronous and asynchronous calls alike.
+    """The keywords of `httpx2.Client` that an `APIClient` takes, for synchronous and asynchronous calls.
 
-    They have the meaning that they have there, and its defaults, but that redirects are followed unless said otherwise.
+    They have httpx2's meaning and defaults. One default differs: redirects are followed.
 
     Attributes:
-        headers: Sent with every request.
-        params: Query parameters of every request.
-        cookies: Sent with every request; those that servers set join them.
-        auth: A user name and password, or any `httpx2.Auth`.
-        timeout: Timeouts in seconds, default 5; the read timeout does not apply to streams.
-        follow_redirects: Default `True`.
-        max_redirects: Default 20.
-        verify: A TLS context, or `False` to trust every certificate.
-        trust_env: Whether proxies and the like are taken from the environment. Default `True`.
-        http1: Whether HTTP/1.1 is spoken. Default `True`.
-        http2: Whether HTTP/2 is spoken, where the server agrees over TLS; it needs the extra `clientele[http2]`. With
-            `http1=False` it is spoken at once, without asking. Default `False`.
-        proxy: The URL of a proxy for all requests.
-        mounts: Transports for some URLs.
-        limits: How many connections there may be.
-        event_hooks: Functions to call with every `"request"` and `"response"`.
-        default_encoding: The encoding of text that does not say its own.
+        headers: Headers of every request. Default: none.
+        params: Query parameters of every request. Default: none.
+        cookies: Cookies of every request; servers may set more. Default: none.
+        auth: A user name and password, or any `httpx2.Auth`. Default `None`.
+        timeout: Timeouts in seconds: one for all, or `httpx2.Timeout`. The read timeout does not apply to streams.
+            Default 5.
+        follow_redirects: Whether redirects are followed. Default `True`.
+        max_redirects: How many redirects of one request are followed. Default 20.
+        verify: An `ssl.SSLContext`, or `False` to trust every certificate. Default `True`: those of the system.
+        trust_env: Whether proxies and certificates are taken from environment variables. Default `True`.
+        http1: Whether to use HTTP/1.1. Default `True`.
+        http2: Whether to use HTTP/2 where the server agrees over TLS; needs the extra `clientele[http2]`. With
+            `http1=False`, HTTP/2 is spoken without asking. Default `False`.
+        proxy: The URL of a proxy for all requests. Default: the environment's.
+        mounts: Transports for some URLs, by pattern. Default: none.
+        limits: How many connections may be open. Default: 100, of which 20 are kept when idle.
+        event_hooks: Lists of functions to call with every `"request"` and `"response"`. Default: none.
+        default_encoding: The encoding of text that does not name its own. Default `"utf-8"`.
     """
 
     headers: HeaderTypes

@@ -36,7 +36,7 @@ def test_help_has_the_exit_codes(run):
 
 
 def test_the_page_has_its_pictures():
-    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"pictures/(.*?)\)", PAGE + readme))
+    pages = [DOCS.parent / "README.md", *DOCS.rglob("*.md")]
+    named = {name for page in pages for name in re.findall(r"pictures/([\w-]+\.svg)", page.read_text("utf-8"))}
 
     assert named == {path.name for path in (DOCS / "pictures").iterdir()}

@@ -297,10 +297,14 @@ def test_waits_of_several_threads_end_in_their_order(client, server):
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 def test_a_cancelled_read_loses_nothing(client, server, loop):
-    server.on("GET", "/").streams(testing.stall())
+    server.on("GET", "/").streams("a", "b", testing.stall())
 
     async def main() -> None:
         async with client.astream("GET", "/", str) as stream:
+            with anyio.move_on_after(0) as scope:  # over before the item that is there has been read
+                await anext(stream)
+            assert scope.cancelled_caught
+            assert [await anext(stream), await anext(stream)] == ["a", "b"]
             for _ in range(3):
                 with anyio.move_on_after(0.01) as scope:
                     await anext(stream)

@@ -46,17 +46,19 @@ S_co = TypeVar("S_co", bound=AsyncIterable[Any], covariant=True)
 
 
 class PendingStream(Coroutine[Any, Any, S_co], AbstractAsyncContextManager[S_co], Generic[S_co]):
-    """The call of an asynchronous stream, which is opened when you iterate, enter or await it.
+    """The call of an asynchronous stream, which opens when you iterate, enter or await it.
 
-        async for event in stream_events():
-            ...
+    ```python
+    async for event in follow_events():
+        print(event.text)
 
-        async with stream_events() as events:  # closes the stream at its end
-            ...
+    async with follow_events() as events:  # closes the stream at the end of the block
+        print(await anext(events))
 
-        events = await stream_events()
+    events = await follow_events()
+    ```
 
-    It is a coroutine, so `asyncio.create_task` and `gather` take it. Each opens one stream: call again for another one.
+    It is a coroutine, so `asyncio.create_task` and `gather` take it. It opens one stream; call again for another one.
     """
 
     def __init__(self, coroutine: Any, streams: Sequence[AsyncStream[Any]], *, name: str) -> None:
@@ -137,7 +139,7 @@ class _ResultFirst(Protocol[P, R_co]):
 
 
 class EndpointDecorator(Protocol):
-    """Turns a function into an endpoint: for type checkers, the function without its injected parameters.
+    """The decorator of an endpoint; for type checkers, it removes the injected parameters of a function.
 
     Its return type is kept exactly. Its parameters are kept where `result` comes first, `(result, user_id)`, or
     `(result, response, user_id)`: a `ParamSpec` can drop parameters from the front. It cannot drop a keyword-only one,

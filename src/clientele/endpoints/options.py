@@ -21,36 +21,38 @@ CLIENT_DEFAULT: Any = object()  # the timeout of the client
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """In a `response_map`: the status raises `HTTPStatusError`, and its `parsed` is the answer as this type.
+    """A type in a `response_map` whose status raises `HTTPStatusError`, with the body as this type in `parsed`.
 
-        @client.get("/users/{user_id}", response_map={404: api.Raised(NotFound)})
-        def get_user(result: User, user_id: int) -> User:
-            return result
+    ```python
+    @client.get("/users/{user_id}", response_map={404: api.Raised(NotFound)})
+    def get_user(result: User, user_id: int) -> User:
+        return result
+    ```
+
+    Without `Raised`, a mapped error status is a result, and the result's type must include it. A stream raises every
+    mapped status.
 
     Parameters:
-        type: The type of the answer, in all forms that a `result` takes. It need not be one of the result's.
-
-    A mapped status without `Raised` is a result, an error among them; so the result's type must have it. Of a stream,
-    each mapped status is raised, with `Raised` or without.
+        type: The type of the body. The result's type need not include it.
     """
 
     type: Any
 
 
 class AnswerOptions(TypedDict, total=False):
-    """The keywords that every call takes.
+    """The options of every call.
 
     Attributes:
-        timeout: Timeouts for this endpoint's requests, in seconds, in any form that httpx2 takes; default the client's.
-            Of a stream, the read timeout bounds only the reading of an error's body.
-        response_map: The type of the answer for some statuses. Any other status that is no success raises
-            `HTTPStatusError`. Of a stream, statuses of 400 and above, for the `parsed` of `HTTPStatusError`; those of
-            other calls are raised so if they are mapped to `Raised(type)`.
-        response_parser: Makes the result of the `httpx2.Response`, in place of the declared type; of a stream, the item
-            of the text of each event's data. A `ValueError` from it says that the answer, or the event, does not fit.
-        retry: Whether, and how, a call that fails is retried; of a stream, its opening. Default: the client's.
-        exclude_unset: Whether fields of a body that were not set are left out. Default: the client's, which is `False`.
-        exclude_none: Whether fields of a body that are `None` are left out. Default: the client's, which is `False`.
+        timeout: Timeouts in seconds: one for all, or `httpx2.Timeout`. For a stream, the read timeout bounds only the
+            body of an error. Default: the client's.
+        response_map: The types of the result by status, `{200: User, 404: NotFound}`. An error status that is not in it
+            raises `HTTPStatusError`. For a stream, and for types within `Raised(...)`: the types of error bodies, for
+            `HTTPStatusError.parsed`. Default: none.
+        response_parser: A function that makes the result from the `httpx2.Response`; for a stream, an item from the
+            text of an event's data. A `ValueError` from it makes the response, or the event, invalid. Default: none.
+        retry: Whether a failed call, or the failed opening of a stream, is retried, and how. Default: the client's.
+        exclude_unset: Whether to leave out fields of a body that were not set. Default: the client's.
+        exclude_none: Whether to leave out fields of a body that are `None`. Default: the client's.
     """
 
     timeout: TimeoutTypes
@@ -62,23 +64,25 @@ class AnswerOptions(TypedDict, total=False):
 
 
 class StreamOptions(AnswerOptions, total=False):
-    """The keywords that every streaming call takes.
+    """The options of every stream.
 
     Attributes:
-        idle_timeout: After how many seconds without a byte the stream counts as interrupted. Default `None`: never.
-        max_event_size: The largest event taken, in bytes. Default 16 MiB.
-        stream_format: The format: `"sse"`, `"jsonl"`, `"json-seq"`, `"json"`, `"lines"` or `"bytes"`. It is asked for,
-            and what comes is read so, whatever its content type. Default: the content type says it.
-        until: What ends the stream: the data of an event, or a function that is given each event and says whether it
-            does. That event is not yielded; a stream that ends without it was interrupted. Default: it ends by itself.
-        include_end: Whether the event that `until` stops at is an item, the last one. Default `False`.
-        event_map: How the events of each name are handled: a type for their data, `None` to skip them, an exception
-            class to raise one made of the event; `"*"` stands for all other names, which are skipped otherwise.
-        on_invalid: How an event is handled that is not of its type: `"raise"`, the default; `"skip"`, with a warning
-            in the log; or a function that is given the `StreamDecodeError` and returns an item in its place, or raises.
-        reconnect: Whether, and how, Clientele reconnects when the connection ends: it sends the same request again,
-            with `Last-Event-ID` if an id is known. The stream ends with `until` then, or with status 204, and not with
-            a body. Default `False`: a repeated request may cost something.
+        idle_timeout: How many seconds may pass without a byte before the stream is interrupted. Default `None`: any
+            number.
+        max_event_size: The largest event, line or JSON text, in bytes; a larger one raises `EventTooLarge`. Default
+            16 MiB.
+        stream_format: `"sse"`, `"jsonl"`, `"json-seq"`, `"json"`, `"lines"` or `"bytes"`: the format to ask for, and to
+            read the response in. Default: the response's content type decides.
+        until: The event that ends the stream: its data, or a function of each `ServerSentEvent` that returns whether
+            it is the last. It is not yielded. A stream without it raises `StreamInterrupted`. Default: none.
+        include_end: Whether to yield the event of `until` as the last item. Default `False`.
+        event_map: What to do with the events of each name: a type for their data, `None` to skip them, or an exception
+            class to raise with the event. `"*"` stands for all other names; without it they are skipped. Default: none.
+        on_invalid: What to do with an event that is not of its type: `"raise"`; `"skip"`, with a warning in the log; or
+            a function of the `StreamDecodeError` that raises, or returns the item to yield instead. Default `"raise"`.
+        reconnect: Whether to reconnect when the connection ends, and how. The same request is sent again, with
+            `Last-Event-ID` if an id is known. The stream then ends with the event of `until` or with status 204.
+            Default `False`, because a repeated request may cost something.
     """
 
     idle_timeout: float | None
@@ -92,15 +96,17 @@ class StreamOptions(AnswerOptions, total=False):
 
 
 class CallArguments(TypedDict, total=False):
-    """What is sent by a call without a declaration.
+    """What a call without a declaration sends.
 
     Attributes:
-        data: The body: text, bytes, files and iterators of bytes as they are, everything else as JSON.
-        form: The fields of a form: a mapping, model, dataclass or typed dict. In place of `data`.
-        files: The files of a form: a mapping of names to files, as `File` takes them, or pairs of these.
-        query: Query parameters: a mapping, model, dataclass or typed dict.
-        headers: Headers, in the same forms.
-        path_params: The values of the path's placeholders.
+        data: The body: text, bytes, binary files and iterators of bytes as they are, everything else as JSON. Default
+            `None`: no body.
+        form: The fields of a form, instead of `data`: a mapping, model, dataclass or typed dict. Default: none.
+        files: The files of a form: a mapping of names to files, or pairs of both; `File` says what a file is. Default:
+            none.
+        query: The query parameters: a mapping, model, dataclass or typed dict. Default: none.
+        headers: The headers: a mapping, model, dataclass or typed dict. Default: none.
+        path_params: The values of the path's placeholders. Default: none.
     """
 
     data: Any
@@ -112,18 +118,19 @@ class CallArguments(TypedDict, total=False):
 
 
 class RequestOptions(CallArguments, AnswerOptions, total=False):
-    """The keywords of `APIClient.request`: those of `CallArguments` and `AnswerOptions`."""
+    """The keywords of `APIClient.request` and `arequest`."""
 
 
 class StreamRequestOptions(CallArguments, StreamOptions, total=False):
-    """The keywords of `APIClient.stream`: those of `CallArguments` and `StreamOptions`."""
+    """The keywords of `APIClient.stream` and `astream`."""
 
 
 class EndpointOptions(StreamOptions, total=False):
-    """The keywords that every endpoint's decorator takes; those of `StreamOptions` are for streams.
+    """The keywords of `APIClient.get`, `post` and the other decorators.
 
     Attributes:
-        streaming_response: The answer is a stream: `result` is an iterator of its items. Default `False`.
+        streaming_response: Whether the response is a stream, and `result` an iterator of its items. The options from
+            `idle_timeout` to `reconnect` are for streams. Default `False`.
     """
 
     streaming_response: bool

@@ -77,33 +77,47 @@ class Marker:
 
 
 class Path(Marker):
-    """Fills the path's placeholder of the parameter's name, or of another one: `Annotated[int, Path("user_id")]`."""
+    """The value of a placeholder in the path: `Annotated[int, api.Path("user_id")]`.
+
+    Parameters:
+        alias: The name of the placeholder. Default: that of the parameter.
+    """
 
     place: ClassVar[Place] = "path"
 
 
 class Query(Marker):
-    """A query parameter, named as the parameter or otherwise: `Annotated[int, Query("pageSize")]`.
+    """A query parameter: `Annotated[int, api.Query("pageSize")]`.
 
-    A model, dataclass or typed dict gives one for each of its fields.
+    `None` is left out, a list repeats the key; a model, dataclass or typed dict gives one for each of its fields.
+
+    Parameters:
+        alias: The name that is sent. Default: that of the parameter.
     """
 
     place: ClassVar[Place] = "query"
 
 
 class Header(Marker):
-    """A header. Without a name, the parameter's is taken, its underscores as hyphens: `x_request_id`.
+    """A header: `Annotated[str, api.Header("X-Request-Id")]`.
 
     `None` is left out, a list repeats the header; a model, dataclass or typed dict gives one for each of its fields.
+
+    Parameters:
+        alias: The name of the header. Default: that of the parameter, with hyphens for underscores.
     """
 
     place: ClassVar[Place] = "headers"
 
 
 class Cookie(Marker):
-    """A cookie of this request alone, beside those of the client; a redirect does not take it along.
+    """A cookie of this request, beside those of the client: `Annotated[str, api.Cookie("session")]`.
 
-    `None` is left out; a model, dataclass or typed dict gives one for each of its fields.
+    A redirect does not take it along. `None` is left out; a model, dataclass or typed dict gives one for each of its
+    fields.
+
+    Parameters:
+        alias: The name of the cookie. Default: that of the parameter.
     """
 
     place: ClassVar[Place] = "cookies"
@@ -111,15 +125,15 @@ class Cookie(Marker):
 
 @dataclass(frozen=True, slots=True)
 class Body(Marker):
-    """The body; or, where there are several of them, a member of the JSON object that is the body.
+    """The body, or a member of the JSON object that is the body: `Annotated[User, api.Body()]`.
+
+    Several bodies are members of one object. A member that is `None` is left out.
 
     Parameters:
-        alias: The member's name. Default: the parameter's own.
-        embed: Whether it is a member even by itself. Default `False`; one with an alias always is.
-        exclude_unset: Whether fields that were not set are left out, as `PATCH` wants it. Default: the endpoint's.
-        exclude_none: Whether fields that are `None` are left out. Default: the endpoint's.
-
-    A member that is `None` is left out.
+        alias: The name of the member. Default: that of the parameter.
+        embed: Whether a single body is a member, too. Default `False`; with an alias it always is.
+        exclude_unset: Whether to leave out fields that were not set, as `PATCH` wants it. Default: the endpoint's.
+        exclude_none: Whether to leave out fields that are `None`. Default: the endpoint's.
     """
 
     embed: bool = False
@@ -129,24 +143,26 @@ class Body(Marker):
 
 
 class Form(Marker):
-    """A field of a form, named as the parameter or otherwise: `Annotated[str, Form("grant_type")]`.
+    """A field of a form: `Annotated[str, api.Form("grant_type")]`.
 
-    A model, dataclass or typed dict gives one for each of its fields; `None` is left out, a list repeats the field. The
+    `None` is left out, a list repeats the field; a model, dataclass or typed dict gives one for each of its fields. The
     form is sent as `application/x-www-form-urlencoded`; beside a `File`, as `multipart/form-data`.
+
+    Parameters:
+        alias: The name of the field. Default: that of the parameter.
     """
 
     place: ClassVar[Place] = "form"
 
 
 class File(Marker):
-    """A file of a form (`multipart/form-data`), under the parameter's name or another one.
+    """A file of a form, sent as `multipart/form-data`: `Annotated[pathlib.Path, api.File()]`.
 
-    It is bytes, a path, a binary file, an iterator of bytes, `(name, content)` or `(name, content, content type)`, or a
-    list of these. Files are read as they are sent. `None` is left out.
+    A file is bytes, a path, a binary file, an iterator of bytes, `(name, content)` or `(name, content, content type)`,
+    or a list of these. It is read as it is sent. `None` is left out.
 
-        @client.post("/photos")
-        def add_photo(result: Photo, title: Annotated[str, api.Form()], photo: Annotated[pathlib.Path, api.File()]):
-            return result
+    Parameters:
+        alias: The name of the field. Default: that of the parameter.
     """
 
     place: ClassVar[Place] = "file"

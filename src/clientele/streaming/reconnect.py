@@ -57,12 +57,12 @@ _TABLE: dict[Ending, tuple[Outcome, Outcome | Literal["wait"]]] = {  # what foll
 
 @dataclass(frozen=True, slots=True)
 class ReconnectAttempt:
-    """One attempt to reconnect, as `on_reconnect` sees it before the delay.
+    """An attempt to reconnect: what `on_reconnect` is called with, before the delay.
 
     Attributes:
-        number: How many attempts in a row this is, from 1; 0 for a `restart()`.
+        number: The number of this attempt since the last event, from 1; 0 for a `restart()`.
         delay: The delay before it, in seconds.
-        cause: Why it is needed; `None` for a `restart()`.
+        cause: The exception that made it necessary; `None` for a `restart()`.
         last_event_id: What is sent as `Last-Event-ID`, `""` if nothing is.
         endpoint: The name of the endpoint's function; the method and path of a direct call.
         url: The URL, without credentials.
@@ -84,9 +84,11 @@ class Reconnect:
     random, between the server's `retry` (or 0) and the full delay, so that many clients do not come back at once. An
     event that comes through puts the delay back to the start.
 
-        @client.get("/prices", streaming_response=True, reconnect=api.Reconnect(max_attempts=None))
-        async def prices(*, result: AsyncIterator[Price]) -> AsyncIterator[Price]:
-            return result
+    ```python
+    @client.get("/prices", streaming_response=True, reconnect=api.Reconnect(max_attempts=None))
+    async def prices(*, result: AsyncIterator[Price]) -> AsyncIterator[Price]:
+        return result
+    ```
 
     Attributes:
         initial_delay: The first delay in seconds, if the server does not set it. Default 1.
@@ -119,12 +121,12 @@ class Reconnect:
 
 @dataclass(frozen=True, slots=True)
 class RetryAttempt:
-    """One more attempt of a call, as `on_retry` sees it before the delay.
+    """A retry of a call: what `on_retry` is called with, before the delay.
 
     Attributes:
-        number: Which retry this is, from 1.
+        number: The number of this retry, from 1.
         delay: The delay before it, in seconds.
-        cause: How the attempt before it failed.
+        cause: The exception of the attempt before it.
         endpoint: The name of the endpoint's function; the method and path of a direct call.
         url: The URL, without credentials.
     """
@@ -147,9 +149,11 @@ class Retry:
 
     The delay is random, between 0 and `initial_delay`; each further failure doubles that limit.
 
-        @client.get("/users/{user_id}", retry=api.Retry(attempts=5))
-        def get_user(result: User, user_id: int) -> User:
-            return result
+    ```python
+    @client.get("/users/{user_id}", retry=api.Retry(attempts=5))
+    def get_user(result: User, user_id: int) -> User:
+        return result
+    ```
 
     Attributes:
         attempts: How many attempts are made in all, the first included. Default 3.

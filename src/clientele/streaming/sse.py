@@ -37,12 +37,12 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent(Generic[T]):
-    """One event of an event stream. `T` is the type of its data, `str` unless said.
+    """An event of an event stream. `T` is the type of its data, `str` by default.
 
     Attributes:
         data: The event's data: its `data` lines, joined by LF.
         event: The event's type, `"message"` where the stream names none.
-        id: The last event id as of this event: the latest `id` that the stream has set, `""` before the first.
+        id: The last event id: that of this event, or else of the latest before it that has one; `""` before the first.
         retry: The reconnection time in milliseconds that came with this event, `None` where none did.
 
     Source: WHATWG HTML, section 9.2.

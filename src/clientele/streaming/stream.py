@@ -61,12 +61,12 @@ class _Stream(Generic[T]):
 
     @property
     def response(self) -> httpx2.Response:
-        """The response, its status and headers; the latest, if the stream has reconnected."""
+        """The response, with its status and headers: the latest one, if the stream has reconnected."""
         return self._reader.response
 
     @property
     def last_event_id(self) -> str:
-        """The id of the last event that was read; before the first that has one, what the request named, or `""`."""
+        """The id of the last event; before the first id, the `Last-Event-ID` of the request, or `""`."""
         return self._reader.last_event_id
 
     def _fail(self, error: BaseException) -> None:
@@ -143,22 +143,27 @@ class _Stream(Generic[T]):
 
 
 class Stream(_Stream[T], Iterator[T]):
-    """The items of a streaming response, as the server sends them.
+    """An iterator of the items of a streaming response.
 
-    An iterator, and a context manager that closes it. It need not be closed: a stream that was read to its end, or that
-    nobody holds any more, gives its connection back or closes it.
+    ```python
+    with stream_events() as events:
+        for event in events:
+            print(event.text)
+    ```
 
-        with stream_events() as events:
-            for event in events:
-                ...
+    Leaving a `with` block closes it. You need not close it: a stream that was read to its end, or that nothing refers
+    to, gives its connection back or closes it.
 
-    Iterating raises `StreamInterrupted` where the stream was cut short, or ended without what `until` waits for (with
-    `reconnect`: where it could not reconnect), `StreamDecodeError` where an event is not of the declared type,
-    `EventTooLarge` where one is too large, and what an `event_map` says; each after the items before it, and each
-    closes the stream. A closed stream has no more items; one that has failed raises again.
+    An exception comes after the items before it, and closes the stream. A closed stream has no more items; a failed one
+    raises again.
 
     Attributes:
         reconnects: How many times the stream has reconnected.
+
+    Raises:
+        StreamInterrupted: The stream was cut short, ended without the event of `until`, or could not reconnect.
+        StreamDecodeError: An event is not of the declared type.
+        EventTooLarge: An event is larger than `max_event_size`.
     """
 
     _body: Body
@@ -203,10 +208,10 @@ class Stream(_Stream[T], Iterator[T]):
         raise StopIteration
 
     def restart(self) -> None:
-        """Drop the connection, and reconnect at once: iterating goes on with another.
+        """Drop the connection, and reconnect at once.
 
-        Safe from another thread while the iteration waits. What has come whole is yielded first. A closed stream stays
-        closed.
+        The iteration yields what has arrived completely, and goes on with the new connection. Another thread may call
+        this while the iteration waits. A closed stream stays closed.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`.
@@ -217,9 +222,9 @@ class Stream(_Stream[T], Iterator[T]):
             self._wake()
 
     def close(self) -> None:
-        """Close the stream and its response. Closing it again does nothing.
+        """Close the stream and its response.
 
-        Safe from another thread while the iteration waits, which ends it.
+        Another thread may call this while the iteration waits; the iteration then ends. Closing twice does nothing.
         """
         with self._changed:
             self._is_closed = True
@@ -282,11 +287,15 @@ class Stream(_Stream[T], Iterator[T]):
 
 
 class AsyncStream(_Stream[T], AsyncIterator[T]):
-    """The asynchronous twin of `Stream`.
+    """An asynchronous iterator of the items of a streaming response; see `Stream`.
 
-    async with await stream_events() as events:
+    ```python
+    async with follow_events() as events:
         async for event in events:
-            ...
+            print(event.text)
+    ```
+
+    A read that is cancelled does not end the stream: the next one goes on.
     """
 
     _body: AsyncBody
@@ -344,7 +353,9 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         raise StopAsyncIteration
 
     def restart(self) -> None:
-        """Do as `Stream.restart` does. Safe from another task while the iteration waits. Do not await it.
+        """Drop the connection, and reconnect at once; see `Stream.restart`.
+
+        Call it without `await`, in the event loop of the stream. Another task may call it while the iteration waits.
 
         Raises:
             RuntimeError: The stream was declared without `reconnect`, or is read in another event loop.
@@ -359,7 +370,10 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         self._body.close_soon()
 
     async def aclose(self) -> None:
-        """Do as `Stream.close` does. Safe from another task while the iteration waits, which ends it."""
+        """Close the stream and its response.
+
+        Another task may call this while the iteration waits; the iteration then ends. Closing twice does nothing.
+        """
         self._is_closed = True
         self._wake()
         if self._opening is not None:  # a cancelled read has left it going

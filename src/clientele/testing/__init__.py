@@ -1,11 +1,13 @@
-"""Tests of code that calls APIs and consumes streams: without a server, without waiting.
+"""Test code that calls APIs and reads streams, without a server and without waiting.
 
+```python
 from clientele import testing
 
-def test_a_quiet_stream_is_given_up():
-with testing.fake(client) as server:
-server.on(stream_events).streams(Event(text="hello"), testing.stall())
-...
+def test_events_are_read():
+    with testing.fake(client) as server:
+        server.on(stream_events).streams(Event(text="hello"), Event(text="world"))
+        assert [event.text for event in stream_events()] == ["hello", "world"]
+```
 """
 
 from __future__ import annotations

@@ -250,14 +250,16 @@ class _Lifespan:
 
 
 class ASGITransport(httpx2.AsyncBaseTransport):
-    """Answers asynchronous requests with an ASGI application, streams as it sends them.
+    """An httpx2 transport that sends asynchronous requests to an ASGI application, in process.
 
-        client = api.APIClient("http://test", async_transport=testing.ASGITransport(app))
+    ```python
+    client = api.APIClient("http://test", async_transport=testing.ASGITransport(app))
+    ```
 
     Parameters:
-        app: The application: FastAPI's, Starlette's, any other.
-        root_path: Where the application is mounted. Default: at the root.
-        client: The address that the application sees the client at. Default `("127.0.0.1", 123)`.
+        app: The application, of FastAPI, Starlette or any other framework.
+        root_path: The path at which the application is mounted. Default `""`: the root.
+        client: The address of the client, as the application sees it. Default `("127.0.0.1", 123)`.
     """
 
     def __init__(self, app: ASGIApp, *, root_path: str = "", client: tuple[str, int] = ("127.0.0.1", 123)) -> None:
@@ -378,9 +380,16 @@ class _LoopThread:
 
 
 class SyncASGITransport(httpx2.BaseTransport):
-    """The synchronous twin of `ASGITransport`. The application runs in a thread of its own.
+    """An httpx2 transport that sends synchronous requests to an ASGI application, which runs in its own thread.
 
+    ```python
     client = api.APIClient("http://test", transport=testing.SyncASGITransport(app))
+    ```
+
+    Parameters:
+        app: The application, of FastAPI, Starlette or any other framework.
+        root_path: The path at which the application is mounted. Default `""`: the root.
+        client: The address of the client, as the application sees it. Default `("127.0.0.1", 123)`.
     """
 
     def __init__(self, app: ASGIApp, *, root_path: str = "", client: tuple[str, int] = ("127.0.0.1", 123)) -> None:
@@ -422,18 +431,20 @@ class SyncASGITransport(httpx2.BaseTransport):
 
 
 class in_process(StandIn):  # noqa: N801
-    """Let an ASGI application answer all calls of a client, while this is entered with `with` or `async with`.
+    """Answer all calls of a client with an ASGI application, in process. Enter it with `with` or `async with`.
 
-        with testing.in_process(client, app):
-            for event in stream_events():
-                print(event.text)
+    ```python
+    with testing.in_process(client, app):
+        for event in stream_events():
+            print(event.text)
+    ```
 
-    Leaving it shuts the application down, and raises what that has raised when nobody waited for it any more.
-    Entered with `async with`, asynchronous calls belong to that event loop.
+    Leaving it shuts the application down, and raises the exceptions that it raised after the client had left. In
+    asynchronous tests use `async with`, so that the application runs in your event loop.
 
     Parameters:
-        client: The client.
-        app: The application: FastAPI's, Starlette's, any other.
+        client: The client whose calls are answered.
+        app: The application, of FastAPI, Starlette or any other framework.
     """
 
     def __init__(self, client: APIClient, app: ASGIApp) -> None:

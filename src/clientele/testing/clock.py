@@ -22,10 +22,10 @@ _TURN = 0.02  # seconds for other threads that do not wait, likewise
 
 
 class VirtualClock(Clock):
-    """A clock that only waits move.
+    """A clock whose time passes only while everybody waits.
 
     Attributes:
-        elapsed: How many seconds have passed since it was made, beginning with 0.
+        elapsed: The virtual seconds since it was made.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class VirtualClock(Clock):
         return self.elapsed
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let time pass, in seconds."""
         if not seconds >= 0:
             raise ValueError(f"time goes on by 0 seconds or more, not by {seconds!r}")
         self._advance_to(self.elapsed + seconds)

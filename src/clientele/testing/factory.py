@@ -13,17 +13,24 @@ _SEED = 1
 
 
 def make(model: type[M], /, **values: Any) -> M:
-    """An instance of a Pydantic model. It is the same each time, so that a test does not depend on chance.
+    """Make an instance of a Pydantic model, with plausible values for the fields that you leave out.
 
-        user = testing.make(User, name="Ann")
+    ```python
+    user = testing.make(User, name="Ann")
+    ```
+
+    The values are the same each time, so that a test does not depend on chance.
 
     Parameters:
         model: The model.
-        **values: Values of its fields, by their names in Python. Default: plausible ones, made for their types.
+        **values: Values of fields, by their names in Python. Default: plausible ones for their types.
+
+    Returns:
+        The instance.
 
     Raises:
         ImportError: The extra `clientele[testing]` is not installed.
-        TypeError: It is no model, or has no such field.
+        TypeError: `model` is no model, or has no such field.
         pydantic.ValidationError: A value does not fit.
     """
     if not is_subclass(model, pydantic.BaseModel):

@@ -36,20 +36,20 @@ _BODY_LENGTH = 200  # of what messages show of a body, in characters
 
 
 class UnexpectedRequest(AssertionError):
-    """A request that no answer is left for; or answers that no request came for."""
+    """A request has no answer, or an answer was never requested."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as the fake server has seen it.
+    """A request that a fake server has received.
 
     Attributes:
-        method: Its method.
-        url: Its URL.
-        headers: Its headers.
-        content: Its body, as it was sent.
+        method: The HTTP method.
+        url: The URL.
+        headers: The headers.
+        content: The body, as it was sent.
         endpoint: The endpoint that was called; `None` for a call without a declaration.
-        attempt: Which attempt of the same call it is, from 1: retries and reconnects count, redirects do not.
+        attempt: The number of this attempt of the call, from 1. Retries and reconnects count, redirects do not.
     """
 
     method: str
@@ -104,7 +104,7 @@ class _Answer:
 
 
 class Route:
-    """What a fake server answers to some requests: one answer after another, the last one again and again.
+    """The answers of a fake server to some requests: one after another, the last one repeatedly.
 
     Attributes:
         calls: The requests that it has answered.
@@ -126,18 +126,23 @@ class Route:
         delay: float = 0.0,
         times: int | None = None,
     ) -> Self:
-        """Answer with this, all at once.
+        """Answer with a complete response.
 
-            server.on(get_user).returns(status=503, headers={"Retry-After": "1"}, times=2).returns(User(name="Ann"))
+        ```python
+        server.on(get_user).returns(status=503, headers={"Retry-After": "1"}, times=2).returns(User(name="Ann"))
+        ```
 
         Parameters:
-            value: What JSON is made of: a model, a dict. Bytes are sent as they are; so is a text, unless the endpoint
-                expects JSON, and neither an error status nor a `Content-Type` says otherwise. An `httpx2.Response` is
-                sent as it is. A function is given the `Request`, and returns any of these. Default: nothing.
+            value: The body. Models, dicts and lists are sent as JSON, bytes as they are. Text is sent as JSON if the
+                endpoint expects it, unless an error status or a `Content-Type` says otherwise. An `httpx2.Response` is
+                sent as it is. A function receives the `Request` and returns any of these. Default: an empty body.
             status: The status. Default 200.
-            headers: Headers of the response.
-            delay: How many seconds it lets wait. Default 0. They take no time.
-            times: How often it is given. Default: once; the last answer of a route for ever.
+            headers: Headers of the response. Default: none.
+            delay: The virtual seconds before the response. Default 0.
+            times: How often to give this answer. Default: once; the last answer of a route repeats.
+
+        Returns:
+            The route, for the next answer.
         """
         given = checked_headers(headers)
 
@@ -160,13 +165,20 @@ class Route:
     def raises(
         self, error: Exception | Callable[..., Exception], *, delay: float = 0.0, times: int | None = None
     ) -> Self:
-        """Let the request fail.
+        """Answer with an exception of the connection.
+
+        ```python
+        server.on(get_user).raises(testing.connection_refused(), times=2).returns(User(name="Ann"))
+        ```
 
         Parameters:
-            error: What is raised, or what makes it: see `connection_refused`, `connection_reset`, `connect_timeout`,
-                and the exceptions of httpx2. A timeout comes after as many seconds as the request has for that.
-            delay: How many seconds pass before. Default 0.
-            times: How often. Default: once; the last answer of a route for ever.
+            error: An exception, or a function that makes one: `connection_refused()`, `connection_reset()`,
+                `connect_timeout()`, or any of httpx2. A timeout is raised when the request's own timeout has passed.
+            delay: The virtual seconds before the exception. Default 0.
+            times: How often to give this answer. Default: once; the last answer of a route repeats.
+
+        Returns:
+            The route, for the next answer.
         """
         made: Any = error
         if isinstance(error, type) and issubclass(error, httpx2.RequestError):
@@ -187,16 +199,21 @@ class Route:
     ) -> Self:
         """Answer with a stream.
 
-            server.on(stream_events).streams(Event(text="a"), testing.wait(30), Event(text="b"), testing.cut("reset"))
+        ```python
+        server.on(stream_events).streams(Event(text="a"), testing.wait(30), Event(text="b"), testing.cut("reset"))
+        ```
 
         Parameters:
-            *script: The steps: items, which are written as the endpoint reads them, `event`, `comment`, `raw`, `wait`,
-                `cut`, `stall`, a `Log`. Or one list, iterator or other iterable of steps. Or a function of the
-                `Request`, or of nothing, that returns one; it is called for each answer anew.
+            *script: The steps: items, in the format that the endpoint reads, `event`, `comment`, `raw`, `wait`, `cut`,
+                `stall`, a `Log`. Or one iterable of steps. Or a function, of the `Request` or of nothing, that returns
+                one; it is called for each answer.
             status: The status. Default 200.
-            headers: Headers of the response.
-            delay: How many seconds the head of the response lets wait. Default 0.
-            times: How often it is given. Default: once; the last answer of a route for ever.
+            headers: Headers of the response. Default: none.
+            delay: The virtual seconds before the head of the response. Default 0.
+            times: How often to give this answer. Default: once; the last answer of a route repeats.
+
+        Returns:
+            The route, for the next answer.
         """
         given = checked_headers(headers)
         steps: Any = script
@@ -243,13 +260,12 @@ class Route:
 
 
 class FakeServer(StandIn):
-    """The fake server of one client; `fake` makes it, and it is entered with `with` or `async with`.
+    """A server that answers all calls of a client. `fake` makes it; enter it with `with` or `async with`.
 
     Attributes:
         client: The client.
-        requests: The requests that came, in order.
-        clock: The virtual time: `server.clock.elapsed` is how many seconds have passed, `server.clock.advance(5)` lets
-            more pass.
+        requests: The requests that it has received, in order.
+        clock: Its virtual clock: `server.clock.elapsed` is in seconds, `server.clock.advance(5)` adds 5.
     """
 
     def __init__(self, client: APIClient) -> None:
@@ -264,18 +280,23 @@ class FakeServer(StandIn):
         self._lock = threading.RLock()
 
     def on(self, target: Callable[..., Any] | str, path: str | None = None, /) -> Route:
-        """The route of an endpoint, or of a method and a path; the same one if it was asked for before.
+        """The route of an endpoint, or of a method and a path.
 
-            server.on(get_user)
-            server.on("GET", "/users/{user_id}")
+        ```python
+        server.on(get_user)
+        server.on("GET", "/users/{user_id}")
+        ```
 
         Parameters:
-            target: An endpoint of the client; or a method.
-            path: With a method: the path below `base_url`, in which a placeholder stands for any segment
-                (`{name:path}`: for several); or a whole URL. A query in it has to be among that of the request.
+            target: An endpoint of the client, or an HTTP method.
+            path: With a method: a path below `base_url`, or a whole URL. A placeholder stands for one segment,
+                `{name:path}` for several. A query in it must be part of the request's query.
+
+        Returns:
+            The route; the same one for the same arguments.
 
         Raises:
-            TypeError: It is no endpoint of the client, or the path is missing.
+            TypeError: `target` is no endpoint of the client, or the path is missing.
         """
         if isinstance(target, str):
             if not isinstance(path, str):
@@ -293,14 +314,14 @@ class FakeServer(StandIn):
         return route
 
     def on_any(self) -> Route:
-        """The route of every request that no other one answers."""
+        """The route of all requests that no other route answers."""
         with self._lock:
             if self._any is None:
                 self._any = Route("any request", None, lambda request, call: True)
         return self._any
 
     def assert_all_used(self) -> None:
-        """Raise `UnexpectedRequest` if an answer was not given, or a request came that none was left for."""
+        """Raise `UnexpectedRequest` if an answer was never requested, or a request had no answer."""
         unused = [each for route in self._all_routes() for each in route._unused()]
         if unused or self._unexpected:
             problems = [f"not asked for: {each}" for each in unused] + [
@@ -355,32 +376,42 @@ class FakeServer(StandIn):
 
 
 def fake(client: APIClient) -> FakeServer:
-    """Answer all calls of a client without a network, while this is entered.
+    """Answer all calls of a client, without a network.
 
-        with testing.fake(client) as server:
-            server.on(get_user).returns(User(name="Ann"))
-            assert get_user(5).name == "Ann"
+    ```python
+    with testing.fake(client) as server:
+        server.on(get_user).returns(User(name="Ann"))
+        assert get_user(5).name == "Ann"
+    ```
 
-    It holds for all of its endpoints and direct calls, synchronous and asynchronous ones, in all threads and event
-    loops. It can be nested, and restores what was before. A request that nothing answers raises `UnexpectedRequest`.
+    It answers endpoints and direct calls, synchronous and asynchronous, in all threads and event loops. Fakes can be
+    nested; leaving one restores what was before. A request without an answer raises `UnexpectedRequest`.
 
     Parameters:
-        client: The client.
+        client: The client whose calls are answered.
+
+    Returns:
+        The server, to be entered with `with` or `async with`.
     """
     return FakeServer(client)
 
 
 def fixture(client: APIClient, *, assert_all_used: bool = True) -> Callable[[], Iterator[FakeServer]]:
-    """A pytest fixture that gives the entered `fake(client)`. It needs no plugin.
+    """Make a pytest fixture of `fake(client)`. It needs no plugin.
 
-        server = testing.fixture(client)
+    ```python
+    server = testing.fixture(client)
 
-        def test_the_name_is_shown(server):
-            server.on(get_user).returns(User(name="Ann"))
+    def test_the_name_is_shown(server):
+        server.on(get_user).returns(User(name="Ann"))
+    ```
 
     Parameters:
-        client: The client.
-        assert_all_used: Whether a test fails whose answers were not all asked for. Default `True`.
+        client: The client whose calls are answered.
+        assert_all_used: Whether a test fails that leaves answers unused. Default `True`.
+
+    Returns:
+        The fixture; assign it to the name that your tests use.
     """
     import pytest  # of whoever calls this
 
@@ -395,12 +426,14 @@ def fixture(client: APIClient, *, assert_all_used: bool = True) -> Callable[[], 
 
 
 class forbid_network:  # noqa: N801
-    """Refuse all requests of all clients that would use the network, with `UnexpectedRequest`, from here on.
+    """Refuse every request that would use the network, with `UnexpectedRequest`.
 
-        testing.forbid_network()  # in conftest.py: for all tests
+    ```python
+    testing.forbid_network()  # in conftest.py: for all tests
+    ```
 
-    What is entered with `with` is over when that is left. Clients that are faked, or were given a transport that is no
-    network's, serve on.
+    It holds from the call on; with `with`, until the block ends. Clients that are faked, or have a transport that uses
+    no network, are not affected.
     """
 
     def __init__(self) -> None:
@@ -420,17 +453,17 @@ def _refuse(request: httpx2.Request) -> None:
 
 
 def connection_refused() -> httpx2.ConnectError:
-    """No server listens there."""
+    """The exception of a connection that is refused, because no server listens."""
     return httpx2.ConnectError("connection refused")
 
 
 def connection_reset() -> httpx2.ReadError:
-    """The connection breaks before the response has come."""
+    """The exception of a connection that breaks before the response."""
     return httpx2.ReadError("the connection was reset")
 
 
 def connect_timeout() -> httpx2.ConnectTimeout:
-    """The server does not answer; the connect timeout passes, in virtual time."""
+    """The exception of a connect timeout, which passes in virtual time."""
     return httpx2.ConnectTimeout("connecting took too long")
 
 

@@ -69,19 +69,23 @@ class Exchange:
 
 
 class record(StandIn):  # noqa: N801
-    """Record what a client and its servers say, while this is entered with `with` or `async with`.
+    """Record the requests and responses of a client in a file. Enter it with `with` or `async with`.
 
-        with testing.record(client, "talk.jsonl"):
-            for event in stream_events():
-                ...
+    ```python
+    with testing.record(client, "talk.jsonl"):
+        for event in stream_events():
+            print(event.text)
+    ```
+
+    Values whose names look like secrets are never written.
 
     Parameters:
-        client: The client.
-        path: The file, which is written anew.
-        redact: A function that is given each text before it is written (URLs, values of headers, bodies, chunks) and
-            returns what is written. Default: the secrets that are known by their names are left out, and nothing else.
-        secrets: Texts that are never written, wherever they appear: tokens that a server may send back, for example.
-            Unlike `redact`, it sees one that comes in two chunks. Default: none.
+        client: The client whose calls are recorded.
+        path: The file, which is overwritten.
+        redact: A function that receives each text before it is written (URLs, header values, bodies, chunks) and
+            returns the text to write. Default: nothing else is changed.
+        secrets: Texts that are never written, wherever they appear: a token that the server may send back, for example.
+            Unlike `redact`, it also sees a text that arrives in two chunks. Default: none.
     """
 
     def __init__(

@@ -62,23 +62,25 @@ class _PacedClock(VirtualClock):
 
 
 class replay(StandIn):  # noqa: N801
-    """Answer the calls of a client with a recording, while this is entered with `with` or `async with`.
+    """Answer the calls of a client from a recording. Enter it with `with` or `async with`.
 
-        with testing.replay(client, "talk.jsonl"):
-            assert [event.text for event in stream_events()] == ["hello", "world"]
+    ```python
+    with testing.replay(client, "talk.jsonl"):
+        assert [event.text for event in stream_events()] == ["hello", "world"]
+    ```
 
-    Each request is answered with the first exchange that was not played yet and matches it; one that none matches
-    raises `UnexpectedRequest`, which says in what it differs.
+    A request gets the first matching exchange that was not played yet. A request without one raises
+    `UnexpectedRequest`, which names the difference.
 
     Parameters:
-        client: The client.
-        path: The file that `record` has written.
-        speed: How many times as fast as it was recorded; 0, the default, for no waits at all.
-        match: What of a request matters: names among `"method"`, `"url"`, `"headers"` and `"body"`, or a function of
-            the recorded request and of the one that came, as they stand in the file. Default: all but the headers.
-        redact: The function that the recording was made with, if any.
-        cut_after: After how many bytes of bodies the connection breaks off, once. A request that comes again then is
-            answered from the event on that its `Last-Event-ID` names; without one, from the start. Default: never.
+        client: The client whose calls are answered.
+        path: A file that `record` has written.
+        speed: How many times as fast as it was recorded. Default 0: without waiting.
+        match: What to compare: names among `"method"`, `"url"`, `"headers"` and `"body"`, or a function of the recorded
+            request and of the new one, both as they are in the file. Default: all but the headers.
+        redact: The function that the recording was made with. Default: none.
+        cut_after: The number of bytes of bodies after which the connection breaks, once. The next request is answered
+            after the event of its `Last-Event-ID`, or from the start if it has none. Default: never.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class replay(StandIn):  # noqa: N801
         return clients.replaced(transport, transport, self.clock)
 
     def assert_all_played(self) -> None:
-        """Raise `UnexpectedRequest` if an exchange was not asked for."""
+        """Raise `UnexpectedRequest` if an exchange was never requested."""
         unplayed = [_line(each.request) for each in self._exchanges if each not in self._played]
         if unplayed:
             raise UnexpectedRequest(f"{self._path}: not asked for: {', '.join(unplayed)}")
@@ -182,16 +184,21 @@ class replay(StandIn):  # noqa: N801
 
 
 def everywhere(path: str | os.PathLike[str], count: int | None = None, *, seed: int | None = None) -> Iterator[int]:
-    """The places at which a recording can be cut: each border between two bytes of its bodies, one after the other.
+    """Yield the positions at which a recording can be cut: each number of bytes that `cut_after` takes.
 
-        for place in testing.everywhere("talk.jsonl"):
-            with testing.replay(client, "talk.jsonl", cut_after=place):
-                assert read_it_all() == expected
+    ```python
+    for place in testing.everywhere("talk.jsonl"):
+        with testing.replay(client, "talk.jsonl", cut_after=place):
+            assert [event.text for event in resumed_events()] == ["hello", "world"]
+    ```
 
     Parameters:
-        path: The recording.
-        count: How many of them, drawn at random. Default: all.
-        seed: What they are drawn by. Default: a new one each time, which is printed.
+        path: A file that `record` has written.
+        count: How many positions to draw at random. Default: all of them.
+        seed: The seed to draw them with. Default: a new one each time, which is printed.
+
+    Returns:
+        An iterator of numbers of bytes, in ascending order.
     """
     size = sum(len(chunk) for exchange in read_recording(Path(path)) for _, chunk in exchange.chunks)
     places: Sequence[int] = range(size)

@@ -74,45 +74,48 @@ def event(
     id: str | int | None = None,  # noqa: A002
     retry: int | None = None,
 ) -> Event:
-    """An event with more than its data; in formats without names and ids, its data alone.
+    """A step: an event with a name, an id or a reconnection time.
+
+    Formats without names and ids send its data alone.
 
     Parameters:
-        data: The data: text as it is, anything else as JSON. Default `None`: the event has no data.
-        event: Its name. Default: none, or what the endpoint's `event_map` calls events of this type.
-        id: Its id. Default: none.
-        retry: The reconnection time that it sets, in milliseconds. Default: none.
+        data: The data: text as it is, anything else as JSON. Default `None`: no data.
+        event: The name. Default: the name that the endpoint's `event_map` has for the type of the data, or none.
+        id: The id. Default: none.
+        retry: The reconnection time, in milliseconds. Default: none.
     """
     return Event(data, event, None if id is None else str(id), retry)
 
 
 def comment(text: str = "") -> Comment:
-    """A comment of an event stream, as servers send it to keep a connection alive."""
+    """A step: a comment, which servers send to keep a connection alive."""
     return Comment(text)
 
 
 def raw(content: bytes | str) -> Raw:
-    """Bytes, or a text as UTF-8, as they are: broken events, half a character, a wrong format."""
+    """A step: bytes as they are, or text as UTF-8; for broken events, half characters, wrong formats."""
     return Raw(content.encode() if isinstance(content, str) else bytes(content))
 
 
 def wait(seconds: float) -> Wait:
-    """So many seconds in which nothing comes. They take no time."""
+    """A step: nothing for this many seconds, which take no real time."""
     if not is_number(seconds, int, float) and seconds != 0:
         raise ValueError(f"wait({seconds!r}): it is a number of seconds, 0 or more")
     return Wait(seconds)
 
 
 def stall() -> Wait:
-    """Nothing more, for ever: the connection stays open. `idle_timeout` ends it, or who closes the stream."""
+    """A step: nothing more, on a connection that stays open. `idle_timeout` or closing the stream ends it."""
     return Wait(float("inf"))
 
 
 def cut(how: CutName = "reset") -> Cut:
-    """The connection breaks off here.
+    """A step: the connection breaks.
 
     Parameters:
-        how: `"reset"`: with an error. `"close"`: the server closes it, before the response has ended. `"within_event"`:
-            the same, after half of the next step's event. `"within_character"`: the same, after half of a character.
+        how: `"reset"`: it is reset. `"close"`: the server closes it before the response ends. `"within_event"`: the
+            server closes it after half of the next step's event. `"within_character"`: after half of a character.
+            Default `"reset"`.
     """
     if how not in get_args(CutName):
         raise ValueError(f"cut({how!r}): it is one of {', '.join(map(repr, get_args(CutName)))}")
@@ -120,17 +123,19 @@ def cut(how: CutName = "reset") -> Cut:
 
 
 class Log(Sequence[Event]):
-    """Numbered events, as a server keeps them for those that come back.
+    """Numbered events, as a server keeps them to resume a stream.
 
-        log = testing.Log(Tick(n=n) for n in range(5))
-        server.on(ticks).streams(log[:2], testing.cut()).streams(log)
+    ```python
+    log = testing.Log(Event(text=text) for text in "abcde")
+    server.on(stream_events).streams(log[:2], testing.cut()).streams(log)
+    ```
 
-    In a script, it is those of its events that are behind the `Last-Event-ID` of the request; all, if the request has
-    none, or one that the log does not know.
+    In a script, it sends the events after the request's `Last-Event-ID`; all of them, if the request has none or one
+    that the log does not have.
 
     Parameters:
-        items: The events: items, or what `event` makes, whose own ids are kept.
-        first_id: The number of the first. Default 1.
+        items: The events: items, or events made with `event`, which keep their own ids.
+        first_id: The id of the first event. Default 1.
     """
 
     def __init__(self, items: Iterable[Any], *, first_id: int = 1) -> None:
@@ -152,7 +157,7 @@ class Log(Sequence[Event]):
         return f"Log({list(self._events)!r:.200})"
 
     def after(self, last_event_id: str) -> Sequence[Event]:
-        """The events behind the one with this id."""
+        """The events after the one with this id; all, if there is no such event."""
         ids = [each.id for each in self._events]
         return self._events[ids.index(last_event_id) + 1 :] if last_event_id in ids else self._events
 

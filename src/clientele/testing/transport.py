@@ -114,10 +114,11 @@ class AsyncBody(_Body, httpx2.AsyncByteStream):
 
     async def read(self) -> bytes:
         """The next bytes; `b""` at the end. If it was cancelled, it may be read again."""
+        # A socket lets others run, in an endless stream, too. A read that is cancelled here has taken nothing yet.
+        await anyio.lowlevel.checkpoint()
         while not isinstance(step := self._step(), bytes):
             with anyio.CancelScope() as self._scope:
                 await self._clock.sleep_until(step)
-        await anyio.lowlevel.checkpoint()  # as a socket would let others run, in an endless stream, too
         return step
 
     def let_go(self) -> None:
