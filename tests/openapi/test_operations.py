@@ -84,7 +84,7 @@ def send(generate):
         ),
         (parameter("limit", "query", {"type": "integer", "default": 20}), {}, "limit=20"),
         (parameter("limit", "query", {"type": ["integer", "null"], "default": 20}), {"limit": None}, ""),
-        (parameter("limit", "query", {"type": "integer", "default": "many"}), {}, ""),
+        (parameter("limit", "query", {"type": "integer", "default": 5}, required=True), {}, "limit=5"),
         (parameter("sort", "query", {"enum": ["a", "b"], "default": "b"}), {}, "sort=b"),
         (parameter("sort", "query", {"enum": ["a", "b"]}), {}, ""),
     ],

@@ -72,6 +72,13 @@ def test_texts_stay_as_they_came(model):
     assert thing.model_dump_json() == '{"url":"http://h","secret":"x"}'
 
 
+def test_members_that_the_document_does_not_know_break_nothing(model):
+    adapter, package = model({**object_of(a={"type": "integer"}), "additionalProperties": False})
+    assert adapter.validate_python({"a": 1, "new": 2}) == package.models.Thing(a=1)
+    adapter, _ = model({**object_of(a={"type": "integer"}), "additionalProperties": {"type": "integer"}})
+    assert adapter.validate_python({"a": 1, "new": 2}).new == 2
+
+
 def test_times_are_times(model):
     adapter, _ = model(object_of(at={"type": "string", "format": "date-time"}))
     for text in ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05"):  # FastAPI writes those without an offset, too
@@ -139,6 +146,7 @@ def test_a_union_of_models_is_told_apart(model):
         ({"type": "string", "not": {"const": "a"}}, "/not: is not checked by the models"),
         ({"type": "object", "xml": {"name": "x"}}, "/xml: XML has no counterpart: the names of JSON are used"),
         ({"type": "string", "contentSchema": {}}, "/contentSchema: the text stays text; parse it where you use it"),
+        ({"type": "integer", "default": "many"}, "/default: 'many' is not of type 'integer'; it is left out"),
         ({"if": {}, "then": {}}, "/if: is not checked by the models"),
         ({"type": "string", "frobnicate": 1}, "/frobnicate: is not checked by the models"),
         (

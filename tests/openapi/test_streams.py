@@ -128,6 +128,13 @@ def test_names_that_share_a_type_are_kept(stream):
     ]
 
 
+def test_one_kind_of_event_may_have_several_names(stream):
+    several = {"properties": {"event": {"enum": ["added", "changed"]}, "data": ref("Item")}}
+    media = {"schema": {"oneOf": [several, {"properties": {"event": {"const": "ping"}}}]}}
+    items, package = stream(media, b'event: ping\n\nevent: changed\ndata: {"name": "a"}\n\n')
+    assert items == [api.ServerSentEvent(package.models.Item(name="a"), event="changed")]
+
+
 def test_an_event_without_a_name_beside_named_ones_is_a_message(stream):
     media = {"itemSchema": {"oneOf": [event(ref("Delta"), "delta"), event(ref("Item"))]}}
     items, package = stream(media, b'data: {"name": "a"}\n\n')

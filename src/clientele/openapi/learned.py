@@ -142,7 +142,9 @@ def _document(seen: Seen, samples: Samples, end: _End) -> dict[str, Any]:
         "operationId": name,
         "summary": f"Stream what {seen.method} {address.path or '/'} sends",
         "parameters": [
-            {"name": key, "in": "query", "schema": {"type": "string", "default": value}, "required": is_secret(key)}
+            {"name": key, "in": "query", "schema": {"type": "string"}, "required": True}
+            if is_secret(key)
+            else {"name": key, "in": "query", "schema": {"type": "string", "default": value}}
             for key, value in parse_qsl(address.query, keep_blank_values=True)
         ],
         "responses": {"200": {"description": "", "content": {media_type: media}}},

@@ -19,29 +19,8 @@ from .document import Document
 from .names import unique
 
 # Text stays as it came, so that what is sent is what was given: a URL is not rewritten, and no other package is needed.
-_TEXT_FORMATS = [
-    "base64",
-    "binary",
-    "byte",
-    "email",
-    "hostname",
-    "idn-email",
-    "idn-hostname",
-    "ipv4",
-    "ipv4-network",
-    "ipv6",
-    "ipv6-network",
-    "iri",
-    "json",
-    "json-pointer",
-    "password",
-    "path",
-    "regex",
-    "ulid",
-    "uri",
-    "uri-reference",
-    "uri-template",
-]
+_TEXT_FORMATS = """base64 binary byte email hostname idn-email idn-hostname ipv4 ipv4-network ipv6 ipv6-network iri json
+    json-pointer password path regex ulid uri uri-reference uri-template""".split()
 
 _OPTIONS: dict[str, Any] = {
     "input_file_type": generator.InputFileType.OpenAPI,

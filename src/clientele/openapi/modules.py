@@ -40,6 +40,7 @@ IMPORTS = {
     "PlainSerializer": "from pydantic import PlainSerializer",
     "SerializerFunctionWrapHandler": "from pydantic import SerializerFunctionWrapHandler",
     "UUID": "from uuid import UUID",
+    "TypeAlias": "from typing import TypeAlias",
     "Unpack": "from typing import Unpack",
     "WrapSerializer": "from pydantic import WrapSerializer",
     "date": "from datetime import date",
@@ -48,6 +49,10 @@ IMPORTS = {
     "timedelta": "from datetime import timedelta",
 }
 _HELPERS = {
+    "UploadFile": '''
+UploadFile: TypeAlias = Path | bytes | BinaryIO | tuple[str, bytes] | tuple[str, bytes, str]
+"""A file: where it is, its content, or its name and content, and media type."""
+''',
     "joined": '''
 def joined(by: str) -> WrapSerializer:
     """Send a list as one text."""
@@ -265,7 +270,9 @@ Credential = str | Callable[[], str] | None
 
 def credential(given: Credential, variable: str) -> str | None:
     """What was given, or made by the function that was given, or is in the environment."""
-    return given() if callable(given) else given if given is not None else os.environ.get(variable)
+    if callable(given):
+        return given()
+    return os.environ.get(variable) if given is None else given
 
 
 '''

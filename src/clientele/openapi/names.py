@@ -13,46 +13,10 @@ _PARTS = re.compile(r"[^\W_]+")
 
 # What modules of the package import or define beside models, and what the generator of models imports into theirs.
 _TAKEN_CLASSES = frozenset(
-    [
-        "Annotated",
-        "Any",
-        "AnyUrl",
-        "AfterValidator",
-        "AsyncIterator",
-        "AwareDatetime",
-        "BaseModel",
-        "BinaryIO",
-        "ByteSize",
-        "Callable",
-        "ConfigDict",
-        "Decimal",
-        "Discriminator",
-        "Enum",
-        "Field",
-        "Generic",
-        "IntEnum",
-        "Iterator",
-        "Iterable",
-        "Json",
-        "Literal",
-        "Mapping",
-        "NaiveDatetime",
-        "Optional",
-        "Path",
-        "PlainSerializer",
-        "RootModel",
-        "Self",
-        "Sequence",
-        "StrEnum",
-        "StringConstraints",
-        "Tag",
-        "TypeAdapter",
-        "TypeAliasType",
-        "TypeVar",
-        "UUID",
-        "Union",
-        "WrapSerializer",
-    ]
+    """AfterValidator Annotated Any AnyUrl AsyncIterator AwareDatetime BaseModel BinaryIO ByteSize Callable
+    ConfigDict Decimal Discriminator Enum Field Generic IntEnum Iterable Iterator Json Literal Mapping
+    NaiveDatetime Optional Path PlainSerializer RootModel Self Sequence StrEnum StringConstraints Tag
+    TypeAdapter TypeAlias TypeAliasType TypeVar UUID Union Unpack UploadFile WrapSerializer""".split()
 ) | frozenset(name for name in dir(builtins) if name[:1].isupper())
 _TAKEN_FUNCTIONS = frozenset(
     ["api", "annotations", "client", "date", "datetime", "httpx2", "json", "make_client", "os", "time", "timedelta"]

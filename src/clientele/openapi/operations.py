@@ -28,7 +28,7 @@ _STREAM_OPTIONS = (
     "max_event_size",
     "on_invalid",
 )
-_FILE_TYPE = "Path | bytes | BinaryIO | tuple[str, bytes] | tuple[str, bytes, str]"
+_FILE_TYPE = "UploadFile"
 _ITEMS_WITHOUT_TYPE = {"sse": "api.ServerSentEvent", "lines": "str", "bytes": "bytes"}
 _ENDS_OF_TEXTS = ("+xml", "/xml", "/sdp", "/x-www-form-urlencoded")
 _BYTES = "bytes | BinaryIO"
@@ -218,9 +218,10 @@ class Operations:
         }
         exact = {status: type_ for status, type_ in statuses.items() if status.isdigit()}
         if statuses:
-            parts = [f"**dict.fromkeys({status}, {type_})" for status, type_ in ranges.items()]
-            parts += [f"{status}: {type_}" for status, type_ in exact.items()]
-            options["response_map"] = f"{{{', '.join(parts)}}}"
+            parts = [f"dict.fromkeys({status}, {type_})" for status, type_ in ranges.items()]
+            if exact:
+                parts.append(f"{{{', '.join(f'{status}: {type_}' for status, type_ in exact.items())}}}")
+            options["response_map"] = " | ".join(parts)
 
     def _servers(self, operation: Mapping[str, Any], item: Mapping[str, Any], place: Place) -> str:
         """The server of this operation alone, as the start of its path."""
@@ -497,10 +498,11 @@ class Operations:
         if location == "header" and raw.lower() == "last-event-id":
             required = False
             annotation = "str" if annotation in ("str", "str | None") else "int | str"
-        default: Any = REQUIRED
-        if not required:
-            default = _default(value, annotation)
-            annotation = optional(annotation) if default == "None" else annotation
+        default: Any = _default(value, annotation)
+        if default == "None" and required:
+            default = REQUIRED
+        elif default == "None":
+            annotation = optional(annotation)
         marker = f"api.{_MARKERS[location]}({alias})"
         if "api.Query()" not in markers and (
             location in ("header", "cookie") or alias or name in ("data", "query", "headers")

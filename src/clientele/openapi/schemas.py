@@ -20,48 +20,13 @@ _ONE = frozenset(("items", "additionalProperties"))
 _MANY = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _NAMED = frozenset(("properties",))
 _KEPT = frozenset(
-    [
-        "type",
-        "required",
-        "enum",
-        "const",
-        "default",
-        "description",
-        "format",
-        "pattern",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minLength",
-        "maxLength",
-        "minItems",
-        "maxItems",
-        "uniqueItems",
-        "deprecated",
-    ]
+    """type required enum const default description format pattern minimum maximum exclusiveMinimum
+    exclusiveMaximum multipleOf minLength maxLength minItems maxItems uniqueItems deprecated""".split()
 )
 # Notes for readers, which say nothing of what is valid; and what has been read when these are met.
 _READ_ELSEWHERE = frozenset(
-    [
-        "title",
-        "example",
-        "examples",
-        "externalDocs",
-        "$comment",
-        "$schema",
-        "$id",
-        "$defs",
-        "definitions",
-        "nullable",
-        "discriminator",
-        "readOnly",
-        "writeOnly",
-        "contentMediaType",
-        "contentEncoding",
-        "patternProperties",
-    ]
+    """title example examples externalDocs $comment $schema $id $defs definitions nullable discriminator readOnly
+    writeOnly contentMediaType contentEncoding patternProperties""".split()
 )
 _NOTES = ("description", "default", "deprecated")
 _ALTERNATIVES = frozenset(("oneOf", "anyOf", "enum", "const", "not", "if"))
@@ -79,6 +44,14 @@ _TEXT = {
     "duration": "timedelta",
     "uuid": "UUID",
     "decimal": "Decimal",
+}
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "array": list,
+    "object": dict,
 }
 _SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
@@ -186,14 +159,15 @@ class Schemas:
         named = said.get("propertyName") if isinstance(said, Mapping) else None
         properties = [self.members(*member) for member in members]
         for name in [named] if named else list(properties[0]):
-            tags = [self._tags(each[name]) if name in each else [] for each in properties]
+            tags = [self.texts(*each[name]) if name in each else [] for each in properties]
             every = [tag for several in tags for tag in several]
             if all(tags) and len(set(every)) == len(every):
                 return name, {tag: member for member, several in zip(members, tags, strict=True) for tag in several}
         return None
 
-    def _tags(self, schema: tuple[Any, Place]) -> list[str]:
-        value, _ = self.resolved(*schema)
+    def texts(self, schema: Any, place: Place) -> list[str]:
+        """The values of a schema that has only these texts; none of any other."""
+        value, _ = self.resolved(schema, place)
         values = [value["const"]] if "const" in value else value.get("enum") or []
         return values if all(isinstance(each, str) for each in values) else []
 
@@ -316,6 +290,13 @@ class Schemas:
             self._admit_null(out)
         if out.get("default", 0) is None:  # what is optional is `None` by default anyway
             del out["default"]
+        elif "default" in out and not _has_type(out["default"], out.get("type")):
+            self._document.find(
+                (*place, "default"), f"{out['default']!r} is not of type {out['type']!r}; it is left out"
+            )
+            del out["default"]
+        if out.get("additionalProperties") is False and "properties" in out:
+            del out["additionalProperties"]  # what an API learns to send must not break its clients
 
     def _read_only(self, out: dict[str, Any], schema: Mapping[str, Any], place: Place) -> None:
         """What is in answers alone, or in requests alone, is optional: one class serves both."""
@@ -388,6 +369,15 @@ class Schemas:
             return self.hoisted(schema, hint)
         values = schema.get("additionalProperties")
         return f"dict[str, {self._annotation(values, f'{hint}Value') if isinstance(values, Mapping) else 'Any'}]"
+
+
+def _has_type(value: Any, type_: Any) -> bool:
+    """Whether a value is of a type of JSON, or of one of several."""
+    if isinstance(type_, list):
+        return any(_has_type(value, each) for each in type_)
+    if type_ not in _KINDS:
+        return True
+    return isinstance(value, _KINDS[type_]) and isinstance(value, bool) == (type_ == "boolean")
 
 
 def _literal(values: Iterable[Any]) -> str:

@@ -35,9 +35,9 @@ class StreamAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """One kind of event: its name where a constant says it, and what its data is."""
+    """One kind of event: its names where constants say them, and what its data is."""
 
-    name: str | None
+    names: tuple[str, ...]
     data: Any
     place: Place
     is_json: bool
@@ -122,20 +122,20 @@ class Streams:
         members = self._schemas.members(schema, place)
         if not members or not members.keys() <= _FIELDS or not members.keys() & {"data", "event"}:
             return None
-        name = self._schemas.constant(*members["event"]) if "event" in members else None
-        keeps_fields = bool(self._schemas.required(schema, place) & {"event", "id"}) and name is None
+        names = tuple(self._schemas.texts(*members["event"])) if "event" in members else ()
+        keeps_fields = bool(self._schemas.required(schema, place) & {"event", "id"}) and not names
         if "data" not in members:
-            return _Event(name, None, place, is_json=False, keeps_fields=keeps_fields)
+            return _Event(names, None, place, is_json=False, keeps_fields=keeps_fields)
         data, where = members["data"]
         value, _ = self._schemas.resolved(data, where)
         content = value.get("contentSchema")
         if content is not None:
-            return _Event(name, content, (*where, "contentSchema"), is_json=True, keeps_fields=keeps_fields)
+            return _Event(names, content, (*where, "contentSchema"), is_json=True, keeps_fields=keeps_fields)
         is_json = value.get("type") != "string" or "json" in str(value.get("contentMediaType", ""))
         is_text_alone = not value or "const" in value or "enum" in value
         if is_json and value.get("type") == "string":
-            return _Event(name, True, where, is_json=True, keeps_fields=keeps_fields)
-        return _Event(name, data, where, is_json=is_json and not is_text_alone, keeps_fields=keeps_fields)
+            return _Event(names, True, where, is_json=True, keeps_fields=keeps_fields)
+        return _Event(names, data, where, is_json=is_json and not is_text_alone, keeps_fields=keeps_fields)
 
     def _data(self, schema: Any, place: Place, hint: str) -> StreamAnswer:
         """A stream whose document describes the data of its events."""
@@ -164,7 +164,7 @@ class Streams:
         ends = [each for each in events if self._end_of(each) is not None]
         options = {"until": repr(self._end_of(ends[0]))} if ends else {}
         events = [each for each in events if each not in ends] or events
-        if len(events) == 1 and events[0].name is None:
+        if len(events) == 1 and not events[0].names:
             event = events[0]
             if not event.is_json:
                 return StreamAnswer(_NOT_JSON, options)
@@ -173,7 +173,7 @@ class Streams:
                 answer.item = f"api.ServerSentEvent[{answer.item}]"
             answer.options |= options
             return answer
-        if all(each.name is None and each.is_json for each in events):
+        if all(not each.names and each.is_json for each in events):
             answer = StreamAnswer(self._item({"oneOf": [each.data for each in events]}, events[0].place, hint))
             answer.options |= options
             return answer
@@ -183,11 +183,9 @@ class Streams:
         """Events that their names tell apart, those of names that the document does not know as text."""
         types: dict[str, str] = {}
         for event in events:
-            name = event.name or "message"
-            named = f"{hint}_{name}"
-            types[name] = self._item(event.data, event.place, named) if event.is_json else "str"
-            if event.data is None:
-                types[name] = "None"
+            names = event.names or ("message",)
+            data = self._item(event.data, event.place, f"{hint}_{names[0]}") if event.is_json else "str"
+            types |= dict.fromkeys(names, "None" if event.data is None else data)
         types.setdefault("*", "str")
         items = [each for each in types.values() if each != "None"]
         union = " | ".join(dict.fromkeys(items))
