@@ -3,15 +3,11 @@
 
 """The client of the API, and its functions."""
 
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeAlias, Unpack
+from typing import Annotated, Any, Unpack
 
 from clientele import api
 
 from .models import Event, HTTPValidationError, Token
-
-Upload: TypeAlias = Path | bytes | BinaryIO | tuple[str, bytes] | tuple[str, bytes, str]
-"""A file: where it is, its content, or its name and content, and media type."""
 
 
 def make_client(
