@@ -132,6 +132,45 @@ def test_other_places(send):
     assert package.findings == []
 
 
+@pytest.mark.parametrize("location", ["query", "header", "cookie"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [{"type": "string"}, {"type": "object", "properties": {"a": TEXT}}]},
+        {"type": "array", "items": {"type": "object", "additionalProperties": TEXT}},
+        {"type": ["object", "string"]},
+        {"oneOf": [{"type": "array", "items": USER}, TEXT]},
+    ],
+)
+def test_a_parameter_that_may_be_an_object_is_text_and_told(send, location, schema):
+    request, package = send({"parameters": [parameter("p", location, schema)]}, p="text")
+    assert "text" in str(request.url) + str(request.headers)
+    assert len(package.findings) == 1
+
+
+@pytest.mark.parametrize(
+    "schema", [{"allOf": [TEXT, {"maxLength": 5}]}, {"allOf": [{"$ref": "#/components/schemas/Name"}], "minLength": 1}]
+)
+def test_constraints_of_a_parameter_in_several_parts_are_one_type(generate, schema):
+    operation = answering("nothing", operationId="ask", parameters=[parameter("p", "query", schema)])
+    package = generate(document({"/ask": {"get": operation}}, {"Name": TEXT}))
+    with testing.fake(package.client) as server:
+        server.on_any().returns(status=204)
+        package.ask(p="a")
+        assert server.requests[-1].url.query == b"p=a"
+
+
+def test_a_name_that_no_header_can_have_is_told(send):
+    _, package = send({"parameters": [parameter("größe", "header"), parameter("a b", "cookie")]})
+    assert len(package.findings) == 2
+
+
+def test_a_parameter_called_data_leaves_the_body_another_name(send):
+    operation = {"parameters": [parameter("data", "query")], **body({"type": "object"})}
+    request, _ = send(operation, {"a": 1}, data="x")
+    assert (request.body, request.url.query) == ({"a": 1}, b"data=x")
+
+
 def test_parameters_of_the_path_are_those_of_each_operation_unless_it_says_otherwise(generate):
     shared = [parameter("q", "query"), parameter("limit", "query", {"type": "integer"})]
     own = [parameter("limit", "query", {"type": "integer", "default": 5})]

@@ -127,6 +127,21 @@ def test_schemas_may_mean_themselves(model):
     assert type(thing.next.next) is type(thing.all[0]) is type(thing)
 
 
+@pytest.mark.parametrize("keyword", ["oneOf", "anyOf", "allOf"])
+def test_a_schema_that_is_itself_is_what_else_it_is(model, keyword):
+    around = {"oneOf": [{"$ref": "#/components/schemas/Thing"}, {"type": "integer"}]}
+    adapter, package = model({keyword: [{"$ref": "#/components/schemas/Around"}, {"type": "integer"}]}, Around=around)
+    assert fits(adapter, 5)
+    assert any("means the schema itself is left out" in each for each in package.findings)
+
+
+@pytest.mark.parametrize("pattern", ["(?!x)a", "(?<=x)a", "[", r"(a)\1"])
+def test_a_pattern_that_pydantic_does_not_know_is_told(model, pattern):
+    adapter, package = model(object_of(a={"type": "string", "pattern": pattern}))
+    assert fits(adapter, {"a": "anything"})
+    assert [each for each in package.findings if "/properties/a/pattern: " in each]
+
+
 def test_a_union_of_models_is_told_apart(model):
     cat = object_of(kind={"const": "cat"}, lives={"type": "integer"})
     dog = object_of(kind={"enum": ["dog", "wolf"]}, name={"type": "string"})

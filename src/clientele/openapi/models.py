@@ -16,7 +16,7 @@ from typing import Any
 import datamodel_code_generator as generator
 
 from .document import Document
-from .names import unique
+from .names import class_name, unique
 
 # Text stays as it came, so that what is sent is what was given: a URL is not rewritten, and no other package is needed.
 _TEXT_FORMATS = """base64 binary byte email hostname idn-email idn-hostname ipv4 ipv4-network ipv6 ipv6-network iri json
@@ -29,7 +29,7 @@ _OPTIONS: dict[str, Any] = {
     "output_datetime_class": generator.DatetimeClassType.Datetime,
     "enum_field_as_literal": generator.LiteralType.All,
     "naming_strategy": generator.NamingStrategy.FullPath,
-    "custom_class_name_generator": lambda name: name,
+    "custom_class_name_generator": class_name,
     "formatters": [],  # the whole package is formatted at once
     "type_mappings": [f"string+{each}=string" for each in _TEXT_FORMATS],
     "allow_population_by_field_name": True,

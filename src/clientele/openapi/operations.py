@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..headers import is_token
 from .document import Document, DocumentError, Place, pointer
 from .names import class_name, function_name, operation_name, parameter_name, streaming_name, unique
 from .overlay import Overlay
@@ -435,7 +436,10 @@ class Operations:
             raw, location = str(given.get("name")), str(given.get("in"))
             if location == "header" and raw.lower() in _IGNORED_HEADERS:
                 continue
-            if location == "querystring" or location not in _MARKERS:
+            if location in ("header", "cookie") and not is_token(raw):
+                self._document.find(where, f"{raw!r} cannot be the name of a {location}; it is left out")
+                continue
+            if location not in _MARKERS:
                 self._document.find(where, f"a parameter in {location!r} has no counterpart; it is left out")
                 continue
             name = unique(parameter_name(raw), taken)
@@ -535,6 +539,9 @@ class Operations:
         if location == "query" and (style == "deepObject" or (style == "form" and explode and is_object)):
             return self._object(core, inner, str(given["name"]) if style == "deepObject" else "", hint)
         annotation = self._schemas.type_of(whole, whole_place, hint) if whole else "str"
+        if not is_object and whole and not self._schemas.is_single(whole, whole_place):
+            self._document.find(where, f"what may be an object has no counterpart in a {location}; pass it as text")
+            return "str", [], alias
         if not is_array and not is_object:
             if style not in _JOINED and style != "deepObject":
                 self._document.find(
@@ -648,7 +655,7 @@ class Operations:
         members = self._schemas.members(schema, place)
         if not members:
             self._document.find(place, "a form that names no fields takes a mapping")
-            yield Parameter("data", "Annotated[dict[str, str], api.Form()]", is_positional=True)
+            yield Parameter(unique("data", taken), "Annotated[dict[str, str], api.Form()]", is_positional=True)
             return
         required = self._schemas.required(schema, place)
         encodings = media.get("encoding")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
+
+import pydantic
+import pydantic_core
 
 from .document import Document, Place
 from .names import class_name, common_prefix_trimmed, operation_name, unique
@@ -17,7 +20,7 @@ from .names import class_name, common_prefix_trimmed, operation_name, unique
 REFERENCE = "#/components/schemas/"
 
 _ONE = frozenset(("items", "additionalProperties"))
-_MANY = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
+_COMBINED = ("allOf", "anyOf", "oneOf")
 _NAMED = frozenset(("properties",))
 _KEPT = frozenset(
     """type required enum const default description format pattern minimum maximum exclusiveMinimum
@@ -28,6 +31,7 @@ _READ_ELSEWHERE = frozenset(
     """title example examples externalDocs $comment $schema $id $defs definitions nullable discriminator readOnly
     writeOnly contentMediaType contentEncoding patternProperties""".split()
 )
+_KINDS_OF_SCHEMA = frozenset(("type", "enum", "const", "$ref", "oneOf", "anyOf", "allOf", "properties", "items"))
 _NOTES = ("description", "default", "deprecated")
 _ALTERNATIVES = frozenset(("oneOf", "anyOf", "enum", "const", "not", "if"))
 _ONE_CLASS = "the member is optional: one class serves requests and answers"
@@ -98,6 +102,20 @@ class Schemas:
             return annotation == "str"
         return self._is_text(self._annotation(model, annotation)) if self._is_simple(model) else False
 
+    def is_single(self, schema: Any, place: Place) -> bool:
+        """Whether its values are single values or lists of these, and so can be a parameter."""
+        return self._is_single(self.normalised(schema, place), ())
+
+    def _is_single(self, schema: Mapping[str, Any], within: tuple[str, ...]) -> bool:
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix(REFERENCE)
+            return name in within or self._is_single(self.models[name], (*within, name))
+        if "properties" in schema or "object" in (schema.get("type"), *_listed(schema.get("type"))):
+            return False
+        parts = [each for keyword in _COMBINED for each in schema.get(keyword, ())]
+        items = schema.get("items")
+        return all(self._is_single(each, within) for each in [*parts, *([items] if isinstance(items, dict) else ())])
+
     def _is_simple(self, model: Mapping[str, Any]) -> bool:
         return "properties" not in model and not _ALTERNATIVES & model.keys() and "allOf" not in model
 
@@ -110,8 +128,8 @@ class Schemas:
         """The properties that an object has, those of all parts of an `allOf` among them."""
         value, place = self.resolved(schema, place)
         found: dict[str, tuple[Any, Place]] = {}
-        for number, part in enumerate(value.get("allOf") or ()):
-            found |= self.members(part, (*place, "allOf", str(number)))
+        for part in self._parts(value, place, ("allOf",)):
+            found |= self.members(*part)
         properties = value.get("properties")
         if isinstance(properties, Mapping):
             found |= {name: (each, (*place, "properties", name)) for name, each in properties.items()}
@@ -121,18 +139,39 @@ class Schemas:
         """The properties that an object must have."""
         value, place = self.resolved(schema, place)
         names = {each for each in value.get("required") or () if isinstance(each, str)}
-        for number, part in enumerate(value.get("allOf") or ()):
-            names |= self.required(part, (*place, "allOf", str(number)))
+        for part in self._parts(value, place, ("allOf",)):
+            names |= self.required(*part)
         return names
+
+    def _parts(
+        self, value: Mapping[str, Any], place: Place, keywords: Iterable[str] = _COMBINED
+    ) -> list[tuple[Any, Place]]:
+        """The members of its unions, or parts of its `allOf`, without those that mean the schema itself."""
+        parts = [
+            (each, (*place, keyword, str(number)))
+            for keyword in keywords
+            if isinstance(value.get(keyword), list)
+            for number, each in enumerate(value[keyword])
+        ]
+        return [each for each in parts if not self._means(*each, place)]
+
+    def _means(self, schema: Any, place: Place, goal: Place, within: tuple[Place, ...] = ()) -> bool:
+        """Whether a schema is, by references and combinations alone, one that stands somewhere."""
+        value, where = self.resolved(schema, place)
+        if where == goal or where in within:
+            return where == goal
+        return any(
+            self._means(each, (*where, keyword, str(number)), goal, (*within, where))
+            for keyword in _COMBINED
+            if isinstance(value.get(keyword), list)
+            for number, each in enumerate(value[keyword])
+        )
 
     def alternatives(self, schema: Any, place: Place) -> list[tuple[Any, Place]]:
         """The members of a union, and of the unions in it; of anything else, itself alone."""
         value, where = self.resolved(schema, place)
-        for keyword in ("oneOf", "anyOf"):
-            if isinstance(members := value.get(keyword), list) and not value.get("properties"):
-                each = [self.alternatives(one, (*where, keyword, str(at))) for at, one in enumerate(members)]
-                return [one for several in each for one in several]
-        return [(schema, place)]
+        members = [] if value.get("properties") else self._parts(value, where, ("oneOf", "anyOf"))
+        return [one for each in members for one in self.alternatives(*each)] or [(schema, place)]
 
     def without_null(self, schema: Any, place: Place) -> tuple[Any, Place]:
         """The one member of a union beside null, if there is one; anything else as it is."""
@@ -199,8 +238,15 @@ class Schemas:
                 out[keyword] = self.normalised(value, inner)
             elif keyword in _ONE:
                 out[keyword] = value
-            elif keyword in _MANY and isinstance(value, list):
+            elif keyword in _COMBINED and isinstance(value, list):
+                parts = self._parts(rest, place, (keyword,))
+                out[keyword] = [self.normalised(*each) for each in parts]
+                if len(parts) < len(value):
+                    self._document.find(inner, "a member that means the schema itself is left out")
+            elif keyword == "prefixItems" and isinstance(value, list):
                 out[keyword] = [self.normalised(each, (*inner, str(at))) for at, each in enumerate(value)]
+            elif keyword == "pattern" and not _is_pattern(value):
+                self._document.find(inner, f"{value!r} is not checked by the models: their patterns are Rust's")
             elif keyword in _NAMED and isinstance(value, Mapping):
                 out[keyword] = {name: self.normalised(each, (*inner, name)) for name, each in value.items()}
             elif keyword in _KEPT:
@@ -212,19 +258,16 @@ class Schemas:
 
     def _is_object_of_parts(self, schema: Mapping[str, Any], place: Place) -> bool:
         """Whether it is an `allOf` of objects, which are one object: a class has all its fields in one place."""
-        parts = schema.get("allOf")
-        if not isinstance(parts, list) or len(parts) + ("properties" in schema) < 2:
+        parts = self._parts(schema, place, ("allOf",))
+        if len(parts) + ("properties" in schema) < 2 or not parts:
             return False
-        return all(self._is_plain_object(each, (*place, "allOf", str(at)), ()) for at, each in enumerate(parts))
+        return all(self._is_plain_object(*each) for each in parts)
 
-    def _is_plain_object(self, schema: Any, place: Place, within: tuple[Place, ...]) -> bool:
+    def _is_plain_object(self, schema: Any, place: Place) -> bool:
         value, where = self.resolved(schema, place)
-        if where in within or not _ALTERNATIVES.isdisjoint(value):
+        if not _ALTERNATIVES.isdisjoint(value) or value.get("type", "object") != "object":
             return False
-        parts = value.get("allOf") or ()
-        return value.get("type", "object") == "object" and all(
-            self._is_plain_object(each, (*where, "allOf", str(at)), (*within, where)) for at, each in enumerate(parts)
-        )
+        return all(self._is_plain_object(*each) for each in self._parts(value, where, ("allOf",)))
 
     def _put_together(self, schema: Mapping[str, Any], place: Place, out: dict[str, Any]) -> Mapping[str, Any]:
         """Put the members of all parts into one object; what is left is the rest of the schema."""
@@ -233,8 +276,8 @@ class Schemas:
         out["type"] = "object"
         out["properties"] = {name: self.normalised(*each) for name, each in members.items()}
         out["required"] = [name for name in members if name in required]
-        for at, part in enumerate(schema["allOf"]):
-            value, _ = self.resolved(part, (*place, "allOf", str(at)))
+        for part in self._parts(schema, place, ("allOf",)):
+            value, _ = self.resolved(*part)
             for keyword in ("description", "additionalProperties"):
                 if keyword in value and keyword not in schema and isinstance(value[keyword], str | bool):
                     out[keyword] = value[keyword]
@@ -349,6 +392,9 @@ class Schemas:
             parts = [each for each in schema["allOf"] if each]
             if len(parts) == 1 and "properties" not in schema:
                 return self._annotation(parts[0], hint)
+            if parts and self._is_single(schema, ()):  # constraints of one type, in several parts
+                kinds = [each for each in parts if not _KINDS_OF_SCHEMA.isdisjoint(each)]
+                return self._annotation(kinds[0], hint) if kinds else "Any"
             return self.hoisted(schema, hint)
         type_ = schema.get("type")
         if isinstance(type_, list):
@@ -371,6 +417,15 @@ class Schemas:
         return f"dict[str, {self._annotation(values, f'{hint}Value') if isinstance(values, Mapping) else 'Any'}]"
 
 
+def _is_pattern(value: Any) -> bool:
+    """Whether Pydantic can check it: its engine is that of Rust, without look-around."""
+    try:
+        pydantic.TypeAdapter(Annotated[str, pydantic.Field(pattern=value)])
+    except (pydantic_core.SchemaError, pydantic.PydanticUserError, TypeError):
+        return False
+    return True
+
+
 def _has_type(value: Any, type_: Any) -> bool:
     """Whether a value is of a type of JSON, or of one of several."""
     if isinstance(type_, list):
@@ -378,6 +433,10 @@ def _has_type(value: Any, type_: Any) -> bool:
     if type_ not in _KINDS:
         return True
     return isinstance(value, _KINDS[type_]) and isinstance(value, bool) == (type_ == "boolean")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _literal(values: Iterable[Any]) -> str:
