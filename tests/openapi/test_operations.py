@@ -432,7 +432,7 @@ def test_what_has_no_counterpart_is_told_with_its_place(generate):
     whole = document({"/ask": {"get": operation, "fetch": {}}}, SCHEMAS, webhooks={"new": {}})
     assert sorted(generate(whole).findings) == [
         "#/paths/~1ask/fetch: is no method of HTTP; it is left out",
-        "#/paths/~1ask/get/callbacks: is what the API calls; a client has no counterpart",
+        "#/paths/~1ask/get/callbacks: the API calls this; a client has no counterpart",
         "#/paths/~1ask/get/parameters/0/style: the style 'matrix' has no counterpart: the value is sent plain",
         "#/paths/~1ask/get/parameters/1: a parameter in 'body' has no counterpart; it is left out",
         "#/paths/~1ask/get/responses/100: '100' is no status of an answer that a client sees",
@@ -441,7 +441,7 @@ def test_what_has_no_counterpart_is_told_with_its_place(generate):
             "application/json; to read this one, say answer = 'application/pdf' in clientele.toml"
         ),
         "#/paths/~1ask/get/responses/200/links: has no counterpart; call the other operation yourself",
-        "#/webhooks: is what the API calls; a client has no counterpart",
+        "#/webhooks: the API calls this; a client has no counterpart",
     ]
 
 

@@ -78,7 +78,7 @@ def under(name: str) -> PlainSerializer:
 ''',
     "sending": '''
 def sending(**members: Any) -> WrapSerializer:
-    """Send a body with these members, whatever it says of them itself."""
+    """Set these members of the body, whatever it has for them."""
 
     def write(value: Any, handler: SerializerFunctionWrapHandler) -> Any:
         return {**handler(value), **members}

@@ -132,7 +132,7 @@ class Operations:
             yield from self._of(method, path, operation, item, place, both_sides=both_sides)
         for name in ("webhooks",):
             if self._document.root.get(name):
-                self._document.find((name,), "is what the API calls; a client has no counterpart")
+                self._document.find((name,), "the API calls this; a client has no counterpart")
 
     def _of(
         self,
@@ -152,7 +152,7 @@ class Operations:
         if said.get("skip"):
             return
         if "callbacks" in operation:
-            self._document.find((*place, "callbacks"), "is what the API calls; a client has no counterpart")
+            self._document.find((*place, "callbacks"), "the API calls this; a client has no counterpart")
         base = said.get("name") or operation_name(operation_id, method, path)
         hint = class_name(base)
         answer = self._answer(operation, place, hint, said)
@@ -237,8 +237,10 @@ class Operations:
 
     def _doc(self, operation: Mapping[str, Any], method: str, path: str) -> list[str]:
         summary, description = (str(operation.get(key) or "").strip() for key in ("summary", "description"))
+        if not summary:
+            summary, _, description = description.partition("\n\n")
         first = summary or f"{method} {path}"
-        rest = [] if not description or description == summary else [description]
+        rest = [] if not description or description == summary else [description.strip()]
         if operation.get("deprecated") is True:
             rest.insert(0, "Deprecated.")
         docs = operation.get("externalDocs")
