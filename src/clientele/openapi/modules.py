@@ -11,8 +11,9 @@ from typing import Any
 
 from .document import Document
 from .names import module_name, parameter_name, unique
-from .operations import REQUIRED, Function, Parameter
+from .operations import Function
 from .overlay import Overlay
+from .parameters import REQUIRED, Parameter
 from .security import Credential
 
 MANY = 40

@@ -119,7 +119,7 @@ def generate_from(document: Document, package: str, sides: Sides, overlay: Overl
     names = {*schemas.models, *(each.name for each in unions), *(each.unknown for each in unions)}
     sources = write_modules(functions, made, document, overlay, names, package, sides)
     used = _used(schemas.models, {union.of for union in unions}, "".join(sources.values()))
-    models = write_models(used, unions, document, operations.aliases)
+    models = write_models(used, unions, document, operations.parameters.aliases)
     if unions:
         models = models.replace("\n\n\nclass ", f"\n{UNKNOWN_TO}\n\nclass ", 1)
         models = "from pydantic import AfterValidator, ConfigDict\n" + models
