@@ -1,9 +1,8 @@
-"""Request bodies that are sent piece by piece: files, iterators, and multipart forms made of them.
+"""Request bodies that are sent in pieces: files, iterators, and multipart forms that contain them.
 
-One class serves synchronous and asynchronous calls. It knows its length, as far as that can be known before it is sent,
-and whether it can be sent again: for a redirect, a second attempt, or an answer to `auth=`. Files are read from where
-they are, and are rewound to that place; what asynchronous calls read of files and plain iterators is read in a worker
-thread, so that the event loop goes on.
+One class serves synchronous and asynchronous calls. It knows whether its length is known, and whether it can be sent
+again: for a redirect, a retry, or `auth=`. A file is sent from its current position, and rewound to it. Asynchronous
+calls read files and plain iterators in a worker thread, so that they do not block the event loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client: where endpoints are declared, and what their calls share."""
+"""`APIClient`: the place where endpoints are declared, and what their calls share."""
 
 from __future__ import annotations
 

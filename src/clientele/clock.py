@@ -1,7 +1,7 @@
-"""The time, and how calls and streams wait for it: delays before another attempt, deadlines.
+"""The time, and waiting for it: delays between attempts, and deadlines.
 
-A clock is handed in, so that tests can hand in one whose waits take no time (`testing`). Timeouts of a connection are
-not here: what moves bytes keeps them.
+The clock is passed in, so that tests can pass one whose waits take no time (`testing`). Timeouts of connections are not
+here: the code that moves bytes keeps them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a response's `Content-Type` says, and its content read accordingly: text, JSON, problem details (RFC 9457)."""
+"""The content of a response, read as its `Content-Type` says: text, JSON, problem details (RFC 9457)."""
 
 from __future__ import annotations
 

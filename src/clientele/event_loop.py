@@ -1,15 +1,14 @@
-"""The event loop that runs the caller: what is closed with it, and how other threads reach it.
+"""The running event loop: what is closed with it, and how other threads reach it.
 
-A client lives at module level and is used from one event loop after another; a stream is dropped in the middle of an
-`async for`. Their connections belong to the loop that opened them. So each running loop gets one `EventLoop` here,
-which closes things in the loop, on demand or when the loop shuts down. Things that are closed have an `aclose`.
+A client lives at module level, and serves one event loop after another. A stream may be dropped in the middle of an
+`async for`. Their connections belong to the loop that opened them. So each running loop has one `EventLoop`, which
+closes things in the loop: on demand, or when the loop shuts down. Things that are closed have an `aclose`.
 
-The shutdown is noticed in the language's own way, which asyncio, uvloop and trio share: they finish every
-asynchronous generator that was started in them (PEP 525). One such generator waits in each loop that a client was
-used in.
+asyncio, uvloop and trio announce their shutdown in the same way: they finish every asynchronous generator that was
+started in them (PEP 525). One such generator waits in each loop that a client was used in.
 
-A loop that was closed by hand, without the shutdown that `asyncio.run` ends with, keeps its connections until they
-are collected, and asyncio warns of them in development mode.
+A loop that was closed by hand, without the shutdown of `asyncio.run`, keeps its connections until they are collected.
+asyncio warns of them in development mode.
 """
 
 from __future__ import annotations

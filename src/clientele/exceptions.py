@@ -1,7 +1,7 @@
-"""What can go wrong with a call, under one root.
+"""The exceptions of calls, under one root.
 
-Every exception says which request it belongs to, what was wrong and, if there is a cure, what to do. Messages end up
-in logs, so they never show credentials (`redaction.py`) and never quote headers.
+Each says which request failed, what was wrong and, if there is a cure, what to do. Messages end up in logs, so they
+never show credentials (`redaction.py`), and never quote headers.
 """
 
 from __future__ import annotations

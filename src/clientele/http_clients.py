@@ -1,9 +1,9 @@
-"""The httpx2 clients under an `APIClient`, one for synchronous and one for asynchronous calls, and their transports.
+"""The httpx2 clients under an `APIClient`, one for synchronous and one for asynchronous calls.
 
-Nothing is opened before it is needed. Both share their settings, their cookies and one TLS context. Requests use the
-transports of `wire/`. Connections are closed with the
-`APIClient`, or when it is collected, when their event loop shuts down, or when the interpreter exits, whichever comes
-first. After a fork, those of the parent stay with the parent.
+They are made when they are first needed. Both share their settings, their cookies and one TLS context, and use the
+transports of `wire/`. Connections are closed with the `APIClient`, when it is collected, when their event loop shuts
+down, or when the interpreter exits, whichever comes first. After a fork, the parent's connections stay with the
+parent.
 """
 
 from __future__ import annotations

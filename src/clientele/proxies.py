@@ -1,6 +1,6 @@
-"""Proxies: those that the environment names, and what is wrong with one that cannot be used.
+"""Proxies from the environment, and errors for those that cannot be used.
 
-A proxy of the environment that cannot be used is told by the calls that would need it, and by no others.
+Only the calls that need such a proxy raise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may be shown, in messages and logs: URLs without credentials, and cut and escaped texts from elsewhere."""
+"""What messages and logs may show: URLs without credentials, and foreign texts, cut and escaped."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What httpx2 leaves open where it sends a request again, as event hooks of its clients.
+"""Rules for requests that httpx2 sends again, as event hooks of its clients.
 
-- A request from https to http is refused: everybody on the way could read along.
-- Credentials stay with the origin that they were given for. httpx2 sees to `Authorization`; here it is every header
-  whose name says that its value is a secret, and cookies that were given for no domain.
-- A body that can be sent once only is not sent again, be it for a redirect or for `auth=`.
-- The body of a redirect in place of a stream is not read: a stream has no timeout that could end it.
+- A redirect from https to http is refused: anybody on the way could read it.
+- Credentials stay with their origin. httpx2 removes `Authorization`; the hooks remove other headers whose names look
+  like secrets, and cookies that were given for no domain.
+- A body that can be sent only once is not sent again, neither for a redirect nor for `auth=`.
+- The body of a redirect in place of a stream is not read: no timeout of a stream would end that.
 """
 
 from __future__ import annotations

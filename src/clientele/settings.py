@@ -1,4 +1,4 @@
-"""The keywords of `httpx2.Client` that an `APIClient` takes, and what checks them when the client is made."""
+"""The keywords of `httpx2.Client` that `APIClient` takes, and their checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotations and the Pydantic adapters made of them when an endpoint is declared; checks of what users hand in."""
+"""Pydantic adapters for the annotations of endpoints, and checks of what users pass."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One call: send the request, and make of the response what the endpoint declares.
+"""One call: send the request, and turn the response into what the endpoint declares.
 
-The synchronous and the asynchronous call take the same steps in the same order; what decides is shared by both.
+The synchronous and the asynchronous call take the same steps in the same order, and share every decision.
 """
 
 from __future__ import annotations

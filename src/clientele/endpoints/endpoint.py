@@ -1,8 +1,8 @@
-"""What declaring and calling gives: decorated functions, those that yield among them, and calls without a declaration.
+"""Decorated functions, functions that yield among them, and calls without a declaration.
 
 An endpoint binds the arguments, performs the call, and runs the function's body with the result. If the body yields,
-the request is sent when iteration begins, and leaving the loop closes everything. The call of an asynchronous stream is
-a coroutine that can also be iterated and entered: `PendingStream`.
+the request is sent when iteration begins, and leaving the loop closes the stream. Calling an asynchronous stream
+gives a `PendingStream`, which you can await, iterate or enter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an endpoint's calls are made, beyond what its signature says: the keywords of its decorator."""
+"""The options of an endpoint: the keywords of its decorator."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From a call's arguments to what is sent: path, query, headers, body.
+"""From the arguments of a call to the request: path, query, headers, body.
 
-Each value is written by the serializer of its parameter's annotation, and put in the parameter's place. A body is
-written here, or sent piece by piece (`bodies.py`).
+The serializer of a parameter's annotation writes each value. The parameter's place says where the value goes. A body is
+written here, or sent in pieces (`bodies.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a response to what the endpoint declares: by its status first of all, then by the type of the result.
+"""From a complete response to the result: the status decides first, then the type of the result.
 
 | `result` | is |
 |---|---|
@@ -7,7 +7,7 @@
 | `bytes` | its content |
 | anything else Pydantic takes | its content, parsed as JSON and validated |
 
-An empty body is `None` for every type that has `None` among its members. For a stream, only errors are read here.
+An empty body is `None`, if the type allows `None`. Of a stream, only error responses are read here.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How the values of parameters are written: as Pydantic writes them in JSON mode, or as JSON text.
+"""How values of parameters are written: as JSON values, or as JSON text.
 
-What is sent is what was given, or an error. Pydantic would write a secret as stars, NaN as null, and a value that does
-not fit its annotation all the same; here a parameter that is a secret is sent, and the rest is refused.
+A value is sent as it is, or refused. Pydantic alone would write a secret as stars, NaN as null, and a value that does
+not fit its annotation anyway. Here, a secret parameter is sent in the open, and the other two are errors.
 
-A value is checked twice. Against its annotation, strictly: a model by its class, everything else by what it holds. And
-by Pydantic's serializer, which sees what a model holds that was never validated.
+Two checks look at each value. The first is strict, against the annotation: a model by its class, everything else by its
+content. The second is Pydantic's serializer, which also sees what a model holds without validation.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From a function's signature to its plan: all that can be known about an endpoint before it is called.
+"""From a function's signature to its plan: everything that is known about an endpoint before a call.
 
-The plan is made once, when the function is decorated, and is immutable. Whatever is wrong with a declaration is said
-then, by a `TypeError` that names the function, the parameter and the cure. Only an annotation that names what does not
-exist yet (a forward reference) puts the plan off, to the first call.
+The plan is made once, at decoration, and never changes. A wrong declaration raises a `TypeError` there, which names the
+function, the parameter and the cure. One thing delays the plan to the first call: an annotation with a name that does
+not exist yet.
 """
 
 from __future__ import annotations

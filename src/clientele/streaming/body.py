@@ -1,10 +1,10 @@
-"""The decoded bytes of a response's body as they arrive, and the one way in which the reading of them ends: `close`.
+"""The decoded bytes of a response's body, as they arrive, and how reading ends: `close`.
 
-A response of the wire is read directly. A response of any other transport is read through httpx2; its asynchronous
-iterators cannot be read again after a cancelled read, so a task of its own reads them.
+A response of the wire is read directly. Any other response is read through httpx2. A cancelled read would end httpx2's
+asynchronous iterators, so a separate task reads them.
 
-A body that was read to its end gives its connection back to the pool; one that is closed before that closes it. Where a
-stream says itself that it has ended, the end of its body is often right behind; `finish` waits for it, a moment.
+A body that is read to its end gives its connection back to the pool. Closing it earlier closes the connection. Where
+the stream itself says that it has ended, the end of the body often follows at once; `finish` waits for it briefly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events whose name says what their data is: `event_map=` of an endpoint.
+"""`event_map=`: the name of an event says what its data is.
 
 | value for a name | an event of that name |
 |---|---|
@@ -6,8 +6,8 @@
 | `None` | is skipped |
 | an exception class | is raised, as an exception made of the event |
 
-`"*"` stands for every name that is not listed. Without it those are skipped, since streaming APIs add event types, and
-each is logged once at INFO, since one that is missing in the map may be a mistake.
+`"*"` stands for every other name. Without it, those events are skipped, since APIs add event types. Each such name is
+logged once, at INFO, since it may be missing by mistake.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The formats that a stream can come in: how each is recognised, asked for and parsed.
+"""The formats of streams: how each is recognised, requested and parsed.
 
-A response's media type says which one it is, unless the endpoint does (`stream_format=`).
+The media type of the response says the format, unless the endpoint does (`stream_format=`).
 """
 
 from __future__ import annotations

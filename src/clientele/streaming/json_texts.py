@@ -1,8 +1,7 @@
-"""The formats that are made of JSON and not of lines: one document, a text sequence, values one behind the other.
+"""Formats of JSON that is not in lines: one document, a text sequence, values one after another.
 
-Brackets and quotation marks are counted, nothing else is looked at: Pydantic reads the JSON. A text is given out at the
-byte that completes it. The work is linear in the bytes however they arrive, and nothing larger than `max_event_size` is
-kept.
+The parsers only count brackets and quotation marks; Pydantic reads the JSON. Each text is given out at the byte that
+completes it. The work is linear in the bytes, however they arrive. Nothing larger than `max_event_size` is kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The lines in bytes that arrive in pieces; what all formats that are made of lines are read with.
+"""Lines from bytes that arrive in pieces, for all formats that consist of lines.
 
-Each byte is looked at a fixed number of times however the stream is cut: a piece without a line end is put aside in one
-growing buffer, which takes no more room than the line, however small the pieces are.
+Each byte is looked at a fixed number of times, however the stream is cut. A piece without a line end goes to one
+growing buffer, which takes no more room than the line.
 """
 
 from __future__ import annotations

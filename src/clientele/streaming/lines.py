@@ -1,7 +1,7 @@
 """The simplest formats: bytes in; lines of text, JSON Lines or the bytes themselves out.
 
-What comes out is the same as of an event stream whose events have nothing but data: bytes. What is complete is given
-out at once, the work is linear in the bytes however they arrive, and nothing larger than `max_event_size` is kept.
+They give bytes, like an event stream whose events have nothing but data. Whatever is complete is given out at once. The
+work is linear in the bytes, however they arrive. Nothing larger than `max_event_size` is kept.
 """
 
 from __future__ import annotations

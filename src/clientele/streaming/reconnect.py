@@ -1,8 +1,8 @@
-"""An attempt has ended; what now? Without I/O: neither clock nor chance nor socket is here.
+"""What to do when an attempt has ended. Without I/O: no clock, no random number, no socket.
 
-It serves streams that reconnect (`Reconnect`) and calls that are retried (`Retry`). For streams it is the
-processing model of the WHATWG HTML standard, section 9.2.3, with what a client needs that is not a browser: `_TABLE`
-says what follows each ending. After a number of failed attempts in a row, the call or the stream raises.
+It serves streams that reconnect (`Reconnect`) and calls that are retried (`Retry`). Streams follow the processing
+model of the WHATWG HTML standard, section 9.2.3, with additions for clients that are no browsers. `_TABLE` says what
+follows each ending. After a number of failed attempts in a row, the call or the stream raises.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Streams: the iterators that callers hold, and the only streaming code that performs I/O.
 
-What decides is elsewhere and without I/O (`items.py`, `sse.py`, `reconnect.py`); a stream moves bytes from its body to
-its reader and waits. The synchronous and the asynchronous one stand side by side and do the same.
+The decisions are elsewhere (`items.py`, `sse.py`, `reconnect.py`). A stream moves bytes from its body to its reader,
+and waits. The synchronous and the asynchronous stream stand side by side and do the same.
 
-A stream owns its response. However it is left (read to its end, broken out of, failed, closed, dropped), the connection
-goes back to the pool if the response had ended, and is closed if it had not. A stream that reconnects has one response
-after another, and a reader for each, which carries on where the one before it stopped.
+A stream owns its response. Whatever ends it (its end, a break, an error, `close`, the last reference), the connection
+goes back to the pool if the response had ended, and is closed otherwise. A stream that reconnects has one response
+after another. Each has a reader of its own, which continues where the one before stopped.
 """
 
 from __future__ import annotations

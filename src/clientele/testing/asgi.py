@@ -1,8 +1,8 @@
-"""An ASGI application as the server, in process: its streams come as it sends them.
+"""An ASGI application as the server, in process. Its streams arrive as it sends them.
 
-The application runs in a task of its own, and sends no further than somebody reads. When the client leaves, it is told
-(`http.disconnect`), and cancelled if it goes on all the same. Its exceptions come out of the call, or of the stream.
-Each event loop runs the application's lifespan, from the first request on.
+The application runs in its own task, and sends only as fast as somebody reads. When the client leaves, the
+application receives `http.disconnect`, and is cancelled if it goes on. The call, or the stream, raises its
+exceptions. Each event loop runs the application's lifespan, from the first request on.
 
 Source: the ASGI specification, versions 3.0 (HTTP 2.3, lifespan 2.0).
 """

@@ -1,8 +1,8 @@
-"""Virtual time: waits that take no time, and end in the order in which they would end.
+"""Virtual time: waits take no time, and end in the right order.
 
 Time stands still while anybody runs, and jumps when everybody waits. The wait that ends first lets all others take
-their turn, and then moves the time to its end. Other tasks get some rounds of their event loop for that. Other threads
-that have used the clock and do not wait now, whether they run or not, get a few hundredths of a second.
+their turn, and then moves the time to its end. Other tasks get a few rounds of their event loop for that. Other
+threads that have used the clock get a few hundredths of a second, whether they run or not.
 """
 
 from __future__ import annotations

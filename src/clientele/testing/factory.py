@@ -1,4 +1,4 @@
-"""Instances of models for tests: what a test names, and plausible values for the rest. polyfactory makes them."""
+"""Instances of models for tests: you name the fields that matter, polyfactory makes up the rest."""
 
 from __future__ import annotations
 

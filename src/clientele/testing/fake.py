@@ -1,7 +1,7 @@
-"""A fake server: it answers all calls of a client, over no network and in virtual time.
+"""A fake server: it answers all calls of a client, without a network and in virtual time.
 
-`fake` puts other httpx2 clients under the endpoints that are declared already: with the same settings, and with
-transports that ask the server. Each route has answers, which are given one after another.
+`fake` replaces the httpx2 clients under the endpoints that are already declared. The new ones have the same settings,
+and transports that ask the fake server. Each route has answers, which it gives one after another.
 """
 
 from __future__ import annotations

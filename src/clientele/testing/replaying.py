@@ -1,7 +1,7 @@
-"""Recordings played again: each request gets what it got then, or is told in what it differs.
+"""Recordings played again: each request gets its recorded answer, or an error that names the difference.
 
-A talk can be cut at any byte, so that code meets a bad network. A stream that reconnects then gets what its server
-would send.
+A recording can be cut at any byte, so that your code meets a bad network. A stream that reconnects then gets what its
+server would send.
 """
 
 from __future__ import annotations

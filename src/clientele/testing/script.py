@@ -1,7 +1,7 @@
 """Scripts: what a server sends in a stream, step by step, and when.
 
-A step is an item, which is written in the format that the endpoint reads; or one of the things that this file makes: an
-event with an id, a comment, raw bytes, a wait, a cut. A script is any iterable of steps, an endless one, too.
+A step is an item, which is written in the endpoint's format, or something that this file makes: an event with an id, a
+comment, raw bytes, a wait, a cut. A script is any iterable of steps; it may be endless.
 """
 
 from __future__ import annotations

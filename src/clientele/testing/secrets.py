@@ -1,9 +1,9 @@
-"""What of a recording is secret, and never written: by the names of headers, parameters, fields and JSON members.
+"""Secrets that a recording never holds: known by the names of headers, parameters, fields and JSON members.
 
-A body comes in pieces, and a secret may be in two of them. So JSON is followed byte by byte, in whatever stands around
-it (an event stream, lines): the value of a member whose name looks like a secret is left out as it arrives. A string is
-replaced by one text, a number by 0; in an object or a list every value is. `null`, `true` and `false` stay, and so do
-numbers called `…_tokens`, which are counts.
+A body arrives in pieces, and a secret may span two of them. So the redactor follows JSON byte by byte, whatever
+surrounds it (an event stream, lines), and leaves out the value of each member whose name looks like a secret. A
+string becomes one fixed text, a number becomes 0; in an object or a list, every value does. `null`, `true` and
+`false` stay, and so do numbers named `…_tokens`, which are counts.
 """
 
 from __future__ import annotations

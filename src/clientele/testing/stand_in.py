@@ -1,4 +1,4 @@
-"""Contexts in which other httpx2 clients stand in for those of an `APIClient`, under all of its endpoints."""
+"""Contexts that replace the httpx2 clients of an `APIClient`, under all of its endpoints."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The transports of a fake server: answers that come over no network, in virtual time.
+"""The transports of a fake server: responses without a network, in virtual time.
 
-A body follows its script when it is read, and no further. What it waits for has a moment of its own, counted from when
-the response began, so that a reader who is slow, or was cancelled, changes nothing about it.
+A body follows its script only as far as it is read. Each wait ends at a fixed moment, counted from the beginning of the
+response. So a slow reader, or a cancelled one, does not change when things happen.
 """
 
 from __future__ import annotations

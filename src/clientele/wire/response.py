@@ -1,7 +1,7 @@
-"""The responses of the wire: httpx2's, but that the content codings are ours, and that the body can be read directly.
+"""The responses of the wire: httpx2's, with our content codings, and with a body that can be read directly.
 
-httpx2 reads a body through a generator of its client's around one of its response's. They cost more than the reading,
-and a read that is cancelled ends them. `direct_body` passes them by, where nobody else stands around the body.
+httpx2 reads a body through two generators, the client's around the response's. They cost more than the reading, and a
+cancelled read ends them. `direct_body` avoids them, unless somebody else has wrapped the body.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How the steps of a request are written once for both sides.
 
-A synchronous function blocks and returns; an asynchronous one returns something to await. `settled` takes either. So a
+A synchronous function blocks and returns. An asynchronous one returns something to await. `settled` takes either. So a
 synchronous call can `run` the coroutine that an asynchronous call awaits: it never suspends.
 """
 

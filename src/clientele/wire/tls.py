@@ -1,10 +1,10 @@
-"""TLS contexts that offer a protocol of their own, whoever else uses the context beneath them.
+"""TLS contexts that offer their own protocols, whoever else uses the context beneath them.
 
-Which protocols are offered (ALPN, RFC 7301) is a property of Python's context, not of a connection. httpx2 sets it at
-each connection, on the user's own context, too: a client that speaks HTTP/2 would have every other one agree on HTTP/2.
-Here it is set at the very moment that a connection takes its copy of it.
+Python stores the offered protocols (ALPN, RFC 7301) in the context, not in the connection. httpx2 sets them at each
+connection, in the user's own context. So one client that speaks HTTP/2 would make every other client negotiate it, too.
+Here they are set at the moment when a connection copies the context.
 
-Through an https proxy TLS runs within TLS. asyncio and trio know how; for blocking sockets it is `TLSWithinTLS`.
+Through an https proxy, TLS runs within TLS. asyncio and trio support that; for blocking sockets `TLSWithinTLS` does it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""httpx2 transports of our own.
+"""Our httpx2 transports.
 
-`WireTransport` serves synchronous calls from any thread. `AsyncWireTransport` serves asyncio, uvloop and trio, with
-separate connections for each event loop, which are closed when the loop shuts down. Neither needs to be closed:
-connections that nobody holds any more are closed. After a fork the child opens its own connections.
+`WireTransport` serves synchronous calls from any thread. `AsyncWireTransport` serves asyncio, uvloop and trio. It has
+separate connections for each event loop, and closes them when the loop shuts down. You need not close either transport:
+connections that nobody holds are closed. After a fork, the child opens its own connections.
 
 Both sides share the steps of a request (`steps.py`).
 """
