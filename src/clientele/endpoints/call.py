@@ -253,7 +253,7 @@ class Call:
 
 
 def _as_labelled(parts: RequestParts, headers: httpx2.Headers | None, client: Any) -> Any:
-    """The body, as its `Content-Type` says if the caller has given one: a form is never JSON by a form's name."""
+    """The body, checked against the caller's `Content-Type`: JSON is never labelled as a form."""
     own = "" if headers is None else headers.get("Content-Type", "")
     label = media_type(own or client.headers.get("Content-Type", ""))
     if parts.content_type == JSON:
@@ -266,7 +266,7 @@ def _as_labelled(parts: RequestParts, headers: httpx2.Headers | None, client: An
 
 
 def _failure(error: httpx2.RequestError, request: httpx2.Request) -> TransportError | StreamInterrupted:
-    """The exception for a request that failed so."""
+    """The exception for a failed request."""
     is_idle_timeout = IS_STREAM in request.extensions and isinstance(error, httpx2.ReadTimeout)
     exception = StreamInterrupted if is_idle_timeout else TransportError
     failed = request

@@ -38,14 +38,14 @@ MAX_SIZE_IN_PLACE_OF_STREAM = 1024 * 1024
 
 
 class Owner(Protocol):
-    """What a body belongs to, and must live as long as it is read: with it the connections would be closed."""
+    """What a body belongs to. It must live as long as the body is read, since its connections close with it."""
 
     is_closed: bool
     clock: Clock  # what its waits are measured by
 
 
 class _Body:
-    """What both sides have in common. Raises `httpx2.DecodingError`: the content coding cannot be decoded here."""
+    """The base of both sides. Raises `httpx2.DecodingError`: the content coding cannot be decoded."""
 
     _decoder: ContentDecoder | None = None
     _direct: Any = None  # the body as the wire has it, if it is read directly
@@ -69,7 +69,7 @@ class _Body:
         return self._is_closed or self.owner.is_closed
 
     def set_timeout(self, timeout: float | None) -> None:
-        """Wait no longer than this for the next bytes, in seconds; to be called before the first are read."""
+        """Bound the wait for the next bytes, in seconds. Call it before the first read."""
         self.response.request.extensions.setdefault("timeout", {})["read"] = timeout
         if self._direct is not None:
             self._direct.timeout = timeout
@@ -120,7 +120,7 @@ class _HTTPXBody:
                 self._response.close()
 
     def close(self) -> None:
-        """Close the response. If a thread waits for it, its socket is shut down, and that thread closes it.
+        """Close the response. If a thread waits for its bytes, shut the socket down; that thread then closes it.
 
         Over HTTP/2 of httpx2's own other responses share the socket; there the waiting ends with the next bytes.
         """
@@ -134,7 +134,7 @@ class _HTTPXBody:
 
 
 class _AsyncHTTPXBody:
-    """A body that httpx2 reads, in a task of its own, one chunk ahead."""
+    """A body that httpx2 reads, in a separate task, one chunk ahead."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -226,7 +226,7 @@ class Body(_Body):
         return response_with(self.response, bytes(content))
 
     def finish(self) -> None:
-        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        """Read the response to its end if that arrives within `MAX_WAIT_FOR_END`, and close it."""
         run(self._wait_for_end())
         self.close()
 
@@ -272,7 +272,7 @@ class AsyncBody(_Body):
         return response_with(self.response, bytes(content))
 
     async def finish(self) -> None:
-        """Close the response, once it has been read to its end, if that comes within `MAX_WAIT_FOR_END`."""
+        """Read the response to its end if that arrives within `MAX_WAIT_FOR_END`, and close it."""
         await self._wait_for_end()
         await self.aclose()
 
@@ -285,7 +285,7 @@ class AsyncBody(_Body):
                 await self.response.aclose()
 
     def close_soon(self) -> None:
-        """Have the event loop let go of the connection. Any thread, and a finalizer, may do that."""
+        """Ask the event loop to drop the connection. Safe in any thread, and in a finalizer."""
         if not self._is_closed:
             self._is_closed = True
             self.event_loop.call_soon(self._source.let_go)

@@ -66,11 +66,11 @@ class EventMap:
                 raise TypeError(f"event_map makes no event a {type_name(member)}; {cure}")
 
     def decode(self, event: ServerSentEvent[bytes]) -> Any:
-        """The event's data as the type that its name stands for, or `SKIPPED`; or raise what the map says."""
+        """Parse the event's data as the type for its name. Returns `SKIPPED`, or raises, where the map says so."""
         return self._decoders.get(event.event, self._decode_others)(event)
 
     def type_of(self, event: ServerSentEvent[bytes]) -> Any:
-        """The type, or exception, that the event's name stands for."""
+        """The type, or exception, for the event's name."""
         return self._entries.get(event.event, self._entries.get(_EVERY_OTHER))
 
     def _skip_unlisted(self, event: ServerSentEvent[bytes]) -> Any:

@@ -76,7 +76,7 @@ JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), JSONDocu
 
 @functools.lru_cache
 def format_of(content_type: str) -> StreamFormat | None:
-    """The format that a response's `Content-Type` names, `None` where it is no stream's."""
+    """The format that a `Content-Type` names; `None` if it names no stream."""
     found = media_type(content_type)
     for each in FORMATS.values():
         if found in each.media_types or (each.suffix is not None and found.endswith(each.suffix)):
@@ -91,13 +91,13 @@ def is_requested_document(response: httpx2.Response) -> bool:
 
 
 def may_be_mislabelled(response: httpx2.Response, stream_format: StreamFormat) -> bool:
-    """Whether an event stream was asked for, and the content type says lines, as servers do that do not know better."""
+    """Whether an event stream was requested and the content type says lines, as naive servers do."""
     is_lines = stream_format in (FORMATS["lines"], FORMATS["jsonl"])
     return is_lines and "text/event-stream" in _accepted(response)
 
 
 def begins_event_stream(data: bytes) -> bool | None:
-    """Whether the first bytes of a body are those of an event stream; `None` where they do not tell yet."""
+    """Whether a body begins as an event stream; `None` while there are too few bytes to tell."""
     data = data.removeprefix(_BOM)
     if data.startswith(_STARTS_OF_EVENT_STREAMS):
         return True
@@ -106,5 +106,5 @@ def begins_event_stream(data: bytes) -> bool | None:
 
 
 def _accepted(response: httpx2.Response) -> set[str]:
-    """The media ranges that the request has named."""
+    """The media ranges of the request's `Accept`."""
     return {media_type(each) for each in response.request.headers.get("Accept", "").split(",")}

@@ -72,7 +72,7 @@ _TEXTUAL: tuple[FormatName, ...] = ("sse", "jsonl", "json-seq", "json", "lines")
 
 
 class NoSuchStream(Exception):
-    """A response is in no format that has the items of a plan; `ItemPlan.refusal` says why, once it has been read."""
+    """The response's format cannot give the plan's items. Read it, then `ItemPlan.refusal` says why."""
 
 
 NO_ITEM: Any = object()
@@ -82,7 +82,7 @@ logger = logging.getLogger("clientele")
 
 
 class ItemPlan:
-    """How frames become items of type `item_type`; a `TypeError` where no such items can be made of such a stream.
+    """How frames become items of `item_type`. Raises `TypeError`: such a stream has no such items.
 
     Parameters:
         item_type: The type.
@@ -125,7 +125,7 @@ class ItemPlan:
         self.max_event_size: int = options["max_event_size"]
 
     def format_for(self, response: httpx2.Response) -> StreamFormat | None:
-        """The format to read a response in; `None` where it is in no format that has such items."""
+        """The format to read a response in; `None` if its format has no such items."""
         if response.is_redirect:
             return None
         if response.status_code == httpx2.codes.NO_CONTENT:
@@ -136,12 +136,12 @@ class ItemPlan:
         return JSON_DOCUMENT if FORMATS["jsonl"] in self.formats and is_requested_document(response) else None
 
     def refusal(self, response: httpx2.Response) -> UnexpectedContentType:
-        """The exception for a response that has been read, as far as it came, and is in no such format."""
+        """The exception for a response in another format, read as far as it arrived."""
         problem, cure = self._refusal(response)
         return UnexpectedContentType(response, problem=problem, cure=cure)
 
     def _refusal(self, response: httpx2.Response) -> tuple[str, str]:
-        """What is wrong with a response in no such format, and what to do."""
+        """What is wrong with a response in another format, and the cure."""
         if response.has_redirect_location:
             return "and is a redirect, which the client does not follow", "make it with follow_redirects=True"
         if response.status_code == httpx2.codes.NOT_MODIFIED:
@@ -175,12 +175,12 @@ class ItemPlan:
         return not self._has_parser and base_type(self.type_of(event)) is not str
 
     def type_of(self, event: ServerSentEvent[bytes]) -> Any:
-        """The type that the event should have been."""
+        """The type that the event should have."""
         return self._data_type if self.event_map is None else self.event_map.type_of(event)
 
 
 class ItemReader(Generic[T]):
-    """The items of one response, as far as its bytes have arrived; `NoSuchStream` where it is not in their format.
+    """The items of one response, as its bytes arrive. Raises `NoSuchStream`: it is in another format.
 
     `before` read the stream before it reconnected; `items_received` counts since the stream began; `ended` says how the
     response ended, `None` as long as it goes on.
@@ -217,7 +217,7 @@ class ItemReader(Generic[T]):
 
     @property
     def last_event_id(self) -> str:
-        """The id of the last event that was read; before the first that has one, the one that the request named."""
+        """The id of the last event read; before the first id, the request's own `Last-Event-ID`."""
         return self._parser.last_event_id
 
     @property
@@ -225,11 +225,11 @@ class ItemReader(Generic[T]):
         return {"response": self.response, "items_received": self.items_received, "last_event_id": self.last_event_id}
 
     def receive(self, data: bytes) -> None:
-        """Take the next bytes, once the items in those before have been taken."""
+        """Receive the next bytes. Call it when all items before them are taken."""
         self._frames = iter(self._receive(data))
 
     def _receive_start(self, data: bytes) -> Iterable[Frame]:
-        """Take the first bytes of lines; raise where they are those of an event stream, by another content type."""
+        """Receive the first bytes of lines. Raises if they begin an event stream under the wrong content type."""
         self._start += data
         is_event_stream = begins_event_stream(self._start)
         if is_event_stream is None:
@@ -243,7 +243,7 @@ class ItemReader(Generic[T]):
         return self._receive(data)
 
     def end(self, *, is_framed: bool = True, takes_rest: bool = True) -> None:
-        """Take note that there are no more bytes, once the items in those before have been taken.
+        """Note that there are no more bytes. Call it when all items before are taken.
 
         `is_framed` is `False` where nothing but the end of the connection says so, which may have cut an event. What no
         end follows is an item if `takes_rest`; a document always is, since it has no other end.
@@ -257,7 +257,7 @@ class ItemReader(Generic[T]):
         self._frames = chain(start, self._parser.end() if takes_rest or self._format is JSON_DOCUMENT else ())
 
     def take(self) -> Any:
-        """The next item in the bytes that have been received; `NO_ITEM` where more are needed, or the stream ends."""
+        """The next item in the received bytes; `NO_ITEM` if it needs more bytes, or the stream ends."""
         decode, terminator = self._decode_common, self._terminator  # with the terminator in it, the long way tells
         item: Any
         try:
@@ -287,13 +287,13 @@ class ItemReader(Generic[T]):
         return NO_ITEM
 
     def cut_short(self, error: httpx2.RequestError | httpx2.StreamError) -> None:
-        """Take note that no more bytes came, since this went wrong."""
+        """Note that the connection failed with this error."""
         interrupted = self.interrupted(reason(error, self.response.request))
         interrupted.__cause__ = error.with_traceback(None)  # which would hold the stream that is being read
         self._end("cut short", interrupted)
 
     def left(self, *, to_restart: bool) -> None:
-        """Take note that the body was closed: for a restart, or with its client or event loop."""
+        """Note that the body was closed: for a restart, or with its client or event loop."""
         if to_restart:
             self._end("restarted")
         else:
@@ -302,7 +302,7 @@ class ItemReader(Generic[T]):
     def interrupted(
         self, reason: str = "", *, what: str = "the stream was cut short", attempts: int = 0
     ) -> StreamInterrupted:
-        """The exception for a stream that was cut short here, after so many attempts to reconnect."""
+        """The exception for a stream that was cut short here, with the number of attempts to reconnect."""
         items = "1 item" if self.items_received == 1 else f"{self.items_received} items"
         message = f"{what} after {items}" + (f": {reason}" if reason else "")
         return StreamInterrupted(message, request=self.response.request, attempts=attempts, **self._details)
@@ -327,7 +327,7 @@ class ItemReader(Generic[T]):
         self.ended = Ended(how, cause, had_events=had_events, retry=self._parser.retry)
 
     def _item(self, frame: Frame) -> Any:
-        """What a frame gives: an item, `SKIPPED`, or the end of the stream."""
+        """Turn a frame into an item, `SKIPPED`, or the end of the stream."""
         if isinstance(frame, Comment):
             return frame if self._plan.takes_comments else SKIPPED
         if isinstance(frame, EventWithoutData):
@@ -367,7 +367,7 @@ class ItemReader(Generic[T]):
             return self._invalid(event, error)
 
     def _is_end(self, event: ServerSentEvent[bytes]) -> object:
-        """Whether `until` says that the event ends the stream: what is true, or false."""
+        """Whether `until` says that the event ends the stream."""
         until = self._plan.until
         if callable(until):
             return not_awaitable("until", until(text_event(event)))
@@ -393,7 +393,7 @@ class ItemReader(Generic[T]):
 
 
 def _taken_apart(item_type: Any) -> tuple[Any, bool, bool]:
-    """The type of an event's data, whether the whole event is asked for, and whether comments are."""
+    """Take an item type apart: the type of the data, whether events are whole, whether comments are items."""
     members = _members_with_frames(item_type)
     others = tuple(member for member in members if class_of(member) is not Comment)
     if not others:
@@ -410,7 +410,7 @@ def _taken_apart(item_type: Any) -> tuple[Any, bool, bool]:
 
 
 def _members_with_frames(annotation: Any) -> list[Any]:
-    """The members of a union, and of those within it that have frames among theirs; other types as they are."""
+    """The members of a union, nested unions of frames included; any other type alone."""
     if not any(class_of(member) in (Comment, ServerSentEvent) for member in members_of(annotation)):
         return [annotation]
     members = union_members(base_type(annotation))

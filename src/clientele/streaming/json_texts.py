@@ -25,7 +25,7 @@ _DEPTH = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 class JSONDocumentParser(ChunkParser):
-    """Turn bytes into the one JSON document that they are."""
+    """Turn bytes into one JSON document."""
 
     is_complete = True
 
@@ -46,7 +46,7 @@ class JSONDocumentParser(ChunkParser):
 
 
 class _BracketCounter(ChunkParser):
-    """What finds the ends of JSON texts: how deep in brackets, and whether in a string, the last byte was."""
+    """Finds the ends of JSON texts: it tracks the depth of brackets, and strings."""
 
     _depth = 0
     _in_string = False
@@ -101,7 +101,7 @@ class JSONSequenceParser(_BracketCounter):
             yield from self._read(piece)
 
     def end(self) -> Iterator[bytes | BrokenText]:
-        """The stream has ended, or a record separator the text; yield what was not finished."""
+        """The stream has ended, or a record separator has ended the text: yield the unfinished rest."""
         is_closed = self._depth == 0 and not self._in_string
         yield from self._finish(is_whole=is_closed and self._text.endswith(_ENDS_OF_WHOLE_TEXTS))
 
@@ -121,7 +121,7 @@ class JSONSequenceParser(_BracketCounter):
 
 
 class JSONValuesParser(_BracketCounter):
-    """Turn bytes into JSON values that stand one behind the other, with white space or commas between them.
+    """Turn bytes into consecutive JSON values, with white space or commas between them.
 
     Where the first of them would be an array, its elements are the values, and nothing may stand behind it. A value is
     given out at its last byte: an object, an array and a string at what closes it, a literal at its last letter. A
@@ -186,7 +186,7 @@ class JSONValuesParser(_BracketCounter):
                     yield BrokenText(data[end:position])
 
     def _opens(self, token: bytes) -> bool:
-        """Take note of a bracket or quotation mark between two values; `False` for one that may not stand there."""
+        """Note a bracket or quotation mark between two values; `False` if it may not stand there."""
         if token == b"[" and self._is_at_start:
             self._is_in_array = True
         elif token == b"]" and self._is_in_array:
@@ -208,6 +208,6 @@ class JSONValuesParser(_BracketCounter):
 
 
 def _end_of(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """The place behind what matches from here on, be it nothing."""
+    """The position behind the match; the same position if nothing matches."""
     match = pattern.match(data, position)
     return position if match is None else match.end()

@@ -31,16 +31,16 @@ class LineBuffer:
 
     @property
     def rest_start(self) -> bytes:
-        """Its first bytes, at most six."""
+        """The first bytes of the unfinished line, at most six."""
         return bytes(self._rest[:6])
 
     @property
     def is_empty(self) -> bool:
-        """Whether what comes next begins a line, without a byte order mark or half of a CRLF before it."""
+        """Whether the next byte begins a line: no byte order mark and no half of a CRLF is pending."""
         return not self._rest and self._start is None and not self._skip_line_feed
 
     def receive(self, data: bytes) -> list[bytes]:
-        """Take the next bytes, and give the lines that they finish, without their ends."""
+        """Receive the next bytes. Returns the lines that they finish, without line ends."""
         if self._start is not None:
             data = self._start + data
             if len(data) < len(_BOM) and _BOM.startswith(data):
@@ -63,7 +63,7 @@ class LineBuffer:
         return lines
 
     def take_rest(self) -> bytes:
-        """Take the unfinished line out, `b""` where there is none."""
+        """Remove and return the unfinished line; `b""` if there is none."""
         rest = self._start or bytes(self._rest)
         self._start = None
         self._rest.clear()

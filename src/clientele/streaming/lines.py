@@ -22,13 +22,13 @@ JSON_SPACE = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class BrokenText:
-    """What stands among JSON texts and is no whole one: it is unfinished, or stands where none may."""
+    """A broken text among JSON texts: it is unfinished, or in a place where none may be."""
 
     data: bytes
 
 
 class ChunkParser:
-    """Gives the bytes out as they arrive; what all parsers but that of event streams have in common with that.
+    """Gives out the bytes as they arrive. The base of all parsers except that of event streams.
 
     None of these formats has ids or reconnection times, and none has an event that the end of the stream drops.
 
@@ -43,7 +43,7 @@ class ChunkParser:
 
     @property
     def is_within_event(self) -> bool:
-        """Whether what has come last is unfinished and would be dropped at the end."""
+        """Whether the last bytes are unfinished, and the end of the stream would drop them."""
         return False
 
     def __init__(self, max_event_size: int = DEFAULT_MAX_EVENT_SIZE) -> None:
@@ -51,14 +51,14 @@ class ChunkParser:
         self._text = bytearray()  # what is unfinished, of a document
 
     def receive(self, data: bytes) -> Iterable[bytes | BrokenText]:
-        """Take the next bytes, and give what they complete. It must be exhausted before the next are handed over.
+        """Receive the next bytes. Exhaust what it returns before the next call.
 
         `OversizedEvent`: something is larger than `max_event_size`. What comes before it was given.
         """
         return (data,) if data else ()
 
     def end(self) -> Iterable[bytes | BrokenText]:
-        """The stream has ended; give what its end completes."""
+        """The stream has ended: return what its end completes."""
         return ()
 
     def _keep(self, piece: bytes) -> None:
@@ -103,7 +103,7 @@ class JSONLinesParser(LineParser):
 
 
 def to_utf8(encoding: str) -> Callable[[bytes, bool], bytes]:
-    """A function that turns pieces of text in this encoding into UTF-8; it is told which is the last.
+    """A function that converts pieces of text from this encoding to UTF-8. Its second argument marks the last piece.
 
     Python's decoders of UTF-16 and UTF-32 need a byte order mark. Text without one is little-endian (WHATWG Encoding).
     """

@@ -225,7 +225,7 @@ class Resumption:
     _begins: float = 0.0  # the last attempt, in seconds since the epoch
 
     def after(self, ended: Ended) -> float | Outcome:
-        """How many seconds to wait before the next attempt; or how the stream ends without one."""
+        """The delay before the next attempt, in seconds; or how the stream ends."""
         without, follows = _TABLE[ended.how]
         if self.policy is None:
             return without
@@ -247,7 +247,7 @@ class Resumption:
         return delay
 
     def announce(self, ended: Ended, delay: float, *, request: httpx2.Request, last_event_id: str) -> None:
-        """Tell the log, and `on_reconnect`, which may raise, that an attempt is made after this delay."""
+        """Announce an attempt after this delay: to the log, and to `on_reconnect`, which may raise."""
         assert self.policy is not None
         names = self.endpoint.removesuffix("()"), request_url(request)
         attempt = ReconnectAttempt(self.attempts if ended.cause else 0, delay, ended.cause, last_event_id, *names)
@@ -263,7 +263,7 @@ class Resumption:
         _tell("on_reconnect", self.policy.on_reconnect, attempt)
 
     def announce_success(self, response: httpx2.Response) -> None:
-        """Tell the log that the last attempt has come through, to this response."""
+        """Log that the last attempt has led to this response."""
         logger.info("%s: reconnected, with status %d", _request_line(response.request), response.status_code)
 
     def _delay(self, policy: Reconnect) -> float:
@@ -310,7 +310,7 @@ class Retrying:
         raise error
 
     def announce(self, error: APIException, delay: float) -> None:
-        """Tell the log, and `on_retry`, which may raise, that another attempt is made after this delay."""
+        """Announce another attempt after this delay: to the log, and to `on_retry`, which may raise."""
         attempt = RetryAttempt(self.attempts, delay, error, self.endpoint.removesuffix("()"), error.url)
         when = f"in {delay:.3g} s (attempt {self.attempts + 1} of {self.policy.attempts})"
         logger.info("%s", f"{error}; retrying {when}", extra={"attempt": attempt})
@@ -331,13 +331,13 @@ def _tell(name: str, function: Callable[[Any], None] | None, attempt: ReconnectA
 
 
 def _asked_for(ended: Ended, now: float, max_delay: float) -> float | None:
-    """How long the server asks to be left alone, in seconds and capped; `None` if it leaves the delay to us."""
+    """The delay that the server asks for, in seconds and capped; `None` if it asks for none."""
     asked_for = _retry_after(ended.cause, now) if ended.how == "unavailable" else None
     return min(asked_for, max_delay * _MAX_RETRY_AFTER) if asked_for else None
 
 
 def _retry_after(error: APIException | None, now: float) -> float | None:
-    """How long the server asks to be left alone, in seconds (RFC 9110, section 10.2.3); `None` if it does not."""
+    """The delay of `Retry-After`, in seconds (RFC 9110, section 10.2.3); `None` without one."""
     if error is None or error.response is None:
         return None
     value = error.response.headers.get("Retry-After", "").strip()

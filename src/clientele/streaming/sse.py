@@ -78,7 +78,7 @@ for _kind in (ServerSentEvent, Comment):
 
 
 def text_event(event: ServerSentEvent[bytes]) -> ServerSentEvent[str]:
-    """The same event, its data as text; undecodable bytes are replaced, as the standard says."""
+    """The same event with its data as text. Undecodable bytes are replaced, as the standard says."""
     return ServerSentEvent(_text(event.data), event.event, event.id, event.retry)
 
 
@@ -90,7 +90,7 @@ class EventWithoutData(ServerSentEvent[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedEvent:
-    """What stands behind the last blank line: no event (WHATWG HTML, section 9.2.6), but it may end a stream, too."""
+    """The rest behind the last blank line: no event (WHATWG HTML, section 9.2.6), but it may end a stream."""
 
     event: ServerSentEvent[bytes]
     beginning: str
@@ -139,7 +139,7 @@ class EventStreamParser:
         return self._event_size > 0 or self._lines.rest_size > 0
 
     def receive(self, data: bytes) -> Iterable[EventStreamFrame]:
-        """Take the next bytes, and give what they complete. It must be exhausted before the next are handed over.
+        """Receive the next bytes. Exhaust what it returns before the next call.
 
         `OversizedEvent`: an event, or a line, is larger than `max_event_size`. The events before it were given.
         """
@@ -152,14 +152,14 @@ class EventStreamParser:
         return self._receive_common(data)
 
     def _receive_rest(self, data: bytes) -> Iterable[EventStreamFrame]:
-        """Take bytes while an event may be open; behind the first blank line none is."""
+        """Receive bytes while an event may be open. None is open behind the first blank line."""
         end = data.find(b"\n\n") + 2
         if end < len(b"\n\n") or data[end : end + 6] != b"data: ":
             return self._read(data)
         return chain(self._read(data[:end]), self._receive_common(data[end:]))
 
     def _receive_common(self, data: bytes) -> Iterable[EventStreamFrame]:
-        """Take bytes that begin as a common frame."""
+        """Receive bytes that begin as a common frame."""
         end = data.rfind(b"\n\n") + 2
         whole = data if end == len(data) else data[:end]
         frames = whole[6:-2].split(b"\n\ndata: ")
@@ -169,7 +169,7 @@ class EventStreamParser:
         return frames if whole is data else chain(frames, self._read(data[end:]))
 
     def _read(self, data: bytes) -> Iterator[EventStreamFrame]:
-        """The general way, line by line."""
+        """Read line by line, the general way."""
         for line in self._lines.receive(data):
             frame = self._read_line(line) if line else self._finish_event()
             if frame is not None:

@@ -42,7 +42,7 @@ AsyncReopen: TypeAlias = Callable[[ItemReader[T]], Awaitable[AsyncOpened[T]]]
 
 
 class _Stream(Generic[T]):
-    """How far a stream has come, through however many responses, and what follows when one ends."""
+    """The progress of a stream through all its responses, and what follows when one ends."""
 
     reconnects = 0
     _body: Any
@@ -70,7 +70,7 @@ class _Stream(Generic[T]):
         return self._reader.last_event_id
 
     def _fail(self, error: BaseException) -> None:
-        """Have whoever goes on to read told so: a loop would take a mere end for that of the stream."""
+        """Raise this error at each further read: a loop would take a plain end for the end of the stream."""
         if isinstance(error, APIException):
             self._failure = _again(error)
         else:
@@ -83,7 +83,7 @@ class _Stream(Generic[T]):
         return f"<{type(self).__name__}: {what}>"
 
     def _go_on_with(self, body: Body | AsyncBody, reader: ItemReader[T]) -> None:
-        """Go on with the items of another response."""
+        """Continue with the items of another response."""
         self._finalizer.detach()
         self._body, self._reader = body, reader
         self._finalizer = weakref.finalize(self, body.close_soon)
@@ -93,7 +93,7 @@ class _Stream(Generic[T]):
         self._resumption.announce_success(reader.response)
 
     def _stopped(self, error: httpx2.RequestError | httpx2.StreamError | None = None) -> None:
-        """Tell the reader that no more bytes come, after an error or at the end, unless somebody closed the body.
+        """Tell the reader that no more bytes come, unless somebody closed the body.
 
         Where only the end of the connection says so (RFC 9112, section 6.3), a last line without an end may have been
         cut; a stream that reconnects takes no chances.
@@ -109,13 +109,13 @@ class _Stream(Generic[T]):
             self._reader.end(is_framed=is_framed, takes_rest=is_framed or self._resumption.policy is None)
 
     def _failed(self, error: APIException) -> Ended:
-        """The end of an attempt that failed so; the error knows how far the stream had come."""
+        """The end of a failed attempt. The error says how far the stream had come."""
         if isinstance(error, StreamError):
             error.items_received, error.last_event_id = self._reader.items_received, self.last_event_id
         return Ended.before_stream(error)
 
     def _delay_after(self, ended: Ended) -> float | None:
-        """How many seconds to wait before an attempt; `None` at the end of the stream. Raises what else ends it."""
+        """The delay before an attempt, in seconds; `None` at the end of the stream. Raises any other end."""
         step = self._resumption.after(ended)
         if step == "end":
             return None
@@ -238,7 +238,7 @@ class Stream(_Stream[T], Iterator[T]):
         self.close()
 
     def _go_on(self, ended: Ended) -> None:
-        """The response has ended: come to the end, reconnect, or raise."""
+        """The response has ended: end the stream, reconnect, or raise."""
         with self._changed:
             self._is_resuming = True
         try:
@@ -257,7 +257,7 @@ class Stream(_Stream[T], Iterator[T]):
             self._is_resuming = False
 
     def _attempt(self) -> float | None:
-        """Try to reconnect; the delay before the next attempt, `None` if the stream goes on, or has been closed."""
+        """Try to reconnect. Returns the delay before the next attempt; `None` if the stream goes on, or was closed."""
         interrupt = self._interrupt = Interrupt()
         if self._is_closed or self._is_restarting:  # since the wait
             interrupt.set()
@@ -387,7 +387,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
         await self.aclose()
 
     async def _go_on(self, ended: Ended) -> None:
-        """The same. Where a cancelled read left off, the next one goes on: with the same wait, and the same attempt."""
+        """The same. After a cancelled read, the next one continues with the same wait and the same attempt."""
         if not self._is_resuming:
             await self._decide(ended)
         while self._is_resuming and not self._is_closed:
@@ -418,7 +418,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
             self._opening_finalizer.atexit = False
 
     async def _attempt(self, opening: _Opening[T]) -> Ended | None:
-        """Wait for an attempt; how that ended, `None` if the stream goes on, or has been closed."""
+        """Wait for an attempt. Returns how it ended; `None` if the stream goes on, or was closed."""
         with anyio.CancelScope() as self._scope:
             if not (self._is_closed or self._is_restarting):
                 await opening.done.wait()
@@ -439,7 +439,7 @@ class AsyncStream(_Stream[T], AsyncIterator[T]):
 
 
 def _again(error: Exception) -> Exception:
-    """The same error and what it came of, without their tracebacks, whose frames would hold the stream."""
+    """The same error and its causes, without tracebacks: their frames would hold the stream."""
     if isinstance(error, pydantic.ValidationError):
         return error.with_traceback(None)
     copied = copy.copy(error)
@@ -449,7 +449,7 @@ def _again(error: Exception) -> Exception:
 
 
 class _Opening(Generic[T]):
-    """An attempt to reconnect in a task of its own: a cancelled read leaves it going, for the next one."""
+    """An attempt to reconnect, in a separate task: a cancelled read leaves it running for the next read."""
 
     def __init__(self, reopen: Callable[[], Awaitable[AsyncOpened[T]]]) -> None:
         self.opened: Future[AsyncOpened[T]] = Future()
@@ -458,7 +458,7 @@ class _Opening(Generic[T]):
         EventLoop.running().spawn(functools.partial(self._run, reopen))
 
     def leave(self) -> None:
-        """Do not wait for it any more: end it, and close what it opens all the same."""
+        """End the attempt, and close whatever it opens."""
         self._scope.cancel()
         self.opened.add_done_callback(_close_opened)
 
@@ -479,7 +479,7 @@ def _close_opened(opened: Future[AsyncOpened[T]]) -> None:
 
 
 def _let_go_with_task(error: BaseException) -> None:
-    """When the task is done, drop the frames, and so the stream: anyio's task groups leave the error in a cycle."""
+    """Drop the frames, and so the stream, when the task is done: anyio's task groups keep the error in a cycle."""
     import asyncio  # slow to import, and synchronous calls have no need of it
 
     def drop_frames(_: object) -> None:

@@ -181,7 +181,7 @@ class ResponseReader:
         raise self.error
 
     def take(self) -> bytes:
-        """The bytes of the body that have come and not been taken."""
+        """The bytes of the body that have arrived and are not taken yet."""
         self.size = 0
         self.is_ready = self.is_complete or self.error is not None
         pieces = self._pieces
@@ -192,7 +192,7 @@ class ResponseReader:
         return data
 
     def fail(self, error: Exception) -> None:
-        """The connection is gone, for this reason."""
+        """Note that the connection is gone, for this reason."""
         self.is_reusable = False
         if not self.is_complete and self.error is None:
             self.error = error
@@ -331,7 +331,7 @@ class ResponseReader:
             self.fail(httpx2.RemoteProtocolError(what))
 
     def _receive_excess(self, data: bytes | memoryview) -> None:
-        """Bytes that nobody asked for: they end the connection, and are never the next response."""
+        """Receive excess bytes: they end the connection, and are never the next response."""
         self.is_reusable = False
 
     def _complete(self) -> None:

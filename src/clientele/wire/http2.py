@@ -53,7 +53,7 @@ class HTTP2Response:
 
     Attributes:
         head: The head; `None` before it has come.
-        size: The bytes of the body that have come and not been taken.
+        size: The bytes of the body that have arrived and are not taken yet.
         is_ready: Whether there is something to go on with: a head, bytes of the body, its end, or an error.
         is_complete: Whether the response has ended. Its last bytes may not have been taken yet.
         error: Why the response cannot be read any further; to be raised when what came before has been taken.
@@ -88,7 +88,7 @@ class HTTP2Response:
         raise self.error
 
     def take(self) -> bytes:
-        """The bytes of the body that have come and not been taken. The connection may have frames to send after it."""
+        """Take the bytes of the body that have arrived. The connection may have frames to send after it."""
         size, self.size = self.size, 0
         self.is_ready = self.is_complete or self.error is not None
         pieces, self._pieces = self._pieces, []
@@ -99,7 +99,7 @@ class HTTP2Response:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def fail(self, error: Exception) -> None:
-        """Nothing more comes, for this reason."""
+        """Note that nothing more arrives, for this reason."""
         if not self.is_complete and self.error is None:
             self.error = error
             self._change()
@@ -125,7 +125,7 @@ class HTTP2Response:
         self._change()
 
     def complete(self) -> None:
-        """Take note that the response has ended."""
+        """Note that the response has ended."""
         if self.head is None:
             self.fail(httpx2.RemoteProtocolError("the server ended the stream without a response"))
         elif self.error is None:
@@ -138,13 +138,13 @@ class HTTP2Response:
 
 
 class _H2Connection(h2.connection.H2Connection):
-    """h2's connection, which is told how many streams are open: it would look at all of them at each request."""
+    """h2's connection, with a cheap count of open streams: h2 would look at all of them for each request."""
 
     live = 0
 
     @property
     def open_outbound_streams(self) -> int:
-        """How many streams are open. Now and then those that have ended are cleared away."""
+        """How many streams are open. Ended ones are cleared away now and then."""
         if len(self.streams) > 2 * self.live + 64:
             return super().open_outbound_streams
         return self.live
@@ -205,7 +205,7 @@ class HTTP2Connection:
 
     @property
     def is_done(self) -> bool:
-        """Whether the connection is of no more use to anybody."""
+        """Whether the connection is of no more use."""
         return self.error is not None or (self.is_draining and not self._h2.live)
 
     def take_outgoing(self) -> bytes:
@@ -242,7 +242,7 @@ class HTTP2Connection:
         return response
 
     def send(self, response: HTTP2Response, data: bytes) -> int:
-        """Send the beginning of these bytes of the request's body, as far as the windows allow; how many that is.
+        """Send as many bytes of the request's body as the windows allow. Returns how many.
 
         If the response has ended, or failed, they count as sent: nobody reads the rest of the body.
         """
@@ -273,7 +273,7 @@ class HTTP2Connection:
             self.reset(response)
 
     def reset(self, response: HTTP2Response) -> None:
-        """Leave a stream: have the server told, unless it has ended. Its response fails, unless it is complete."""
+        """Leave a stream: reset it, unless it has ended. Its response fails, unless it is complete."""
         if self._responses.get(response.stream_id) is response:
             if self.error is None:
                 self._h2.reset_stream(response.stream_id, h2.errors.ErrorCodes.CANCEL)
@@ -287,7 +287,7 @@ class HTTP2Connection:
             self._h2.ping(b"clientel")
 
     def close(self) -> None:
-        """Tell the server that the connection is done with."""
+        """Tell the server that the connection ends."""
         if self.error is None:
             self._h2.close_connection()
         self.fail(httpx2.ReadError("the connection has been closed"))
@@ -324,7 +324,7 @@ class HTTP2Connection:
         self.fail(httpx2.RemoteProtocolError("the server closed the connection before the response had ended"))
 
     def fail(self, error: Exception) -> None:
-        """The connection is gone, for this reason."""
+        """Note that the connection is gone, for this reason."""
         if self.error is None:
             self.error = error
             self.is_draining = True
@@ -334,7 +334,7 @@ class HTTP2Connection:
             self.on_capacity()
 
     def open_window(self, response: HTTP2Response, size: int) -> None:
-        """Let the server send so many bytes more on a stream."""
+        """Allow the server so many more bytes on a stream."""
         if not self._is_open(response) or response.is_complete:
             return
         if response.is_direct:

@@ -64,7 +64,7 @@ CLOSED = "the connection has been closed"
 
 
 class NotSent(httpcore2.WriteError):
-    """Nothing could be written at all: the other side cannot have seen any of it."""
+    """Nothing was written: the other side cannot have seen any of the request."""
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def connect_errors() -> Generator[None]:
 
 
 class SocketStream:
-    """What the streams of all sides have in common.
+    """The base of the streams of all sides.
 
     A stream keeps the bytes that it has received and that are to be read before any others.
 
@@ -98,12 +98,12 @@ class SocketStream:
         self._unread = data + self._unread
 
     def take_unread(self, max_bytes: int) -> bytes:
-        """At most so many of them; `b""` if there are none."""
+        """Take at most so many of the bytes that were put back; `b""` if there are none."""
         data, self._unread = self._unread[:max_bytes], self._unread[max_bytes:]
         return data
 
     def is_readable(self) -> bool:
-        """Whether bytes, or the end, wait to be read. On a connection that nobody uses that means that it is gone."""
+        """Whether bytes, or the end, can be read. On an idle connection that means that it is gone."""
         number = self._socket.fileno()
         if number < 0:  # it is closed
             return True
@@ -221,12 +221,12 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         return self
 
     def share(self) -> None:
-        """From here on the socket does not block, and is used by the methods with `now` in their names."""
+        """Make the socket non-blocking. From now on, use the methods with `now` in their names."""
         self._timeout = 0.0
         self._socket.settimeout(0.0)
 
     def has_pending(self) -> bool:
-        """Whether TLS holds bytes that the socket does not tell of."""
+        """Whether TLS holds bytes that the socket does not report."""
         return isinstance(self._socket, ssl.SSLSocket | TLSWithinTLS) and self._socket.pending() > 0
 
     def wait_for_io(self, alarm: socket.socket, timeout: float, writing: bool) -> bool:
@@ -267,7 +267,7 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                 self._close_if_unused()
 
     def write_now(self, data: bytes) -> int:
-        """Send as many of these bytes as can be; how many."""
+        """Send as many bytes as possible without waiting. Returns how many."""
         try:
             with self._writing:
                 if self._is_closed:
@@ -293,11 +293,11 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
         self.abort()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call this where the socket may be touched, which is anywhere."""
+        """Call this function where the socket may be touched: here, anywhere."""
         function()
 
     def abort(self) -> None:
-        """Let go of the socket. A thread that waits for it is woken, and closes it: nobody may do that under it."""
+        """Drop the socket. A waiting thread is woken, and closes it: nobody may close it under that thread."""
         self._is_closed = True  # first: who comes to use the socket from here on, or leaves it, sees this
         with self._closing:
             self._close_if_unused()
@@ -317,7 +317,7 @@ class _BlockingStream(SocketStream, httpcore2.NetworkStream):
                 self._socket.close()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: close what it has of its parent's socket, which does not close that."""
+        """In a forked child: close the copy of the parent's socket. The parent's own stays open."""
         self._is_closed = True
         self._socket.close()
 
@@ -383,7 +383,7 @@ def connect(target: Target, timeout: float | None, is_given_up: Callable[[], boo
 def _first_connected(
     target: Target, addresses: Sequence[Address], timeout: float | None, is_given_up: Callable[[], bool] | None
 ) -> socket.socket:
-    """The first socket that is connected to one of the addresses (RFC 8305, section 5)."""
+    """Connect to the addresses, and return the first socket that succeeds (RFC 8305, section 5)."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     waiting = deque(addresses)
     errors: list[OSError] = []
@@ -435,7 +435,7 @@ def all_of(errors: Sequence[BaseException]) -> OSError:
 
 
 def numeric(target: Target) -> list[tuple[Any, ...]]:
-    """What a lookup would find, for an address that needs none."""
+    """The result of a lookup, for a numeric address."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):
             socket.inet_pton(family, target.host)
@@ -444,7 +444,7 @@ def numeric(target: Target) -> list[tuple[Any, ...]]:
 
 
 def in_turns(found: Sequence[tuple[Any, ...]]) -> list[Address]:
-    """The addresses that were found, so that the families take turns (RFC 8305, section 4)."""
+    """The addresses, ordered so that the families take turns (RFC 8305, section 4)."""
     families: dict[int, list[Address]] = {}
     for family, _, _, _, address in found:
         families.setdefault(family, []).append((family, address))

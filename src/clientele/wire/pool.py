@@ -77,7 +77,7 @@ class Pool(Generic[C]):
         return ticket
 
     def withdraw(self, ticket: Ticket[C], now: float) -> None:
-        """Take back a wish: the request has given up, or could not open a connection."""
+        """Withdraw a request: it has given up, or could not open a connection."""
         if not ticket.is_granted:
             self._forget(ticket)
         elif ticket.connection is not None:
@@ -212,7 +212,7 @@ class Pool(Generic[C]):
                 del self._shared[origin]
 
     def _forget(self, ticket: Ticket[C]) -> None:
-        """A ticket does not wait any more."""
+        """Remove a ticket from those that wait."""
         self._waiting.pop(ticket, None)
         if (sharing := self._sharing.get(ticket.origin)) is not None:
             sharing.pop(ticket, None)
@@ -220,7 +220,7 @@ class Pool(Generic[C]):
                 del self._sharing[ticket.origin]
 
     def _serve_origin(self, origin: Hashable) -> None:
-        """Grant the tickets of those who wait for this origin, as long as that can be done."""
+        """Grant as many waiting tickets for this origin as possible."""
         while waiting := self._sharing.get(origin):
             ticket = next(iter(waiting))
             if not self._grant(ticket):
@@ -229,7 +229,7 @@ class Pool(Generic[C]):
             ticket.wake()
 
     def _serve(self) -> None:
-        """Grant the tickets of those who wait, the first in line first."""
+        """Grant waiting tickets, in their order."""
         while self._waiting:
             ticket = next(iter(self._waiting))
             if not self._grant(ticket):

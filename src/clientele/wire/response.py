@@ -82,7 +82,7 @@ class WireResponse(httpx2.Response):
 
 
 def copy_of(response: httpx2.Response, kind: type[httpx2.Response] = httpx2.Response, **other: Any) -> httpx2.Response:
-    """The same response, with what is given here in place of its own."""
+    """A copy of the response, with these attributes replaced."""
     names = ("headers", "request", "extensions", "history", "default_encoding")
     return kind(response.status_code, **{name: getattr(response, name) for name in names} | other)
 

@@ -57,7 +57,7 @@ class SharedStream:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is something to go on with."""
+        """Whether there is something to process."""
         return self.response.is_ready  # type: ignore[no-any-return]
 
     @property
@@ -76,22 +76,22 @@ class SharedStream:
         return self.response.head  # type: ignore[no-any-return]
 
     def take(self) -> bytes:
-        """The bytes of the body that have come and not been taken."""
+        """The bytes of the body that have arrived and are not taken yet."""
         return self._connection.do(self.response.take)  # type: ignore[no-any-return]
 
     def fail(self, error: Exception) -> None:
-        """Nothing more is wanted, for this reason. `abort` follows, and says so to the connection."""
+        """Fail with this reason. `abort` follows, and tells the connection."""
 
     def get_extra_info(self, info: str) -> Any:
         """What the network stream beneath knows."""
         return self._connection.network.get_extra_info(info)
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call this where the connection may be touched."""
+        """Call this function where the connection may be touched."""
         self._connection.network.call_soon(function)
 
     def abort(self) -> None:
-        """Leave the stream: the server is told at once, and whoever waits for it is woken."""
+        """Leave the stream: reset it at once, and wake whoever waits for it."""
         self._connection.leave(self.response)
 
     def receive(self, timeout: float | None) -> Any:
@@ -155,7 +155,7 @@ class SharedStream:
 
 
 class _NoResponse:
-    """What stands for a response before the request is sent."""
+    """The placeholder for a response before the request is sent."""
 
     is_ready = is_complete = False
     error = head = None
@@ -165,7 +165,7 @@ _NONE = _NoResponse()
 
 
 class SharedConnection:
-    """What both sides have in common. It is the pool's connection, and the reader of its network stream.
+    """The base of both sides: the pool's connection, and the reader of its network stream.
 
     Attributes:
         network: The network stream.
@@ -228,13 +228,13 @@ class AsyncSharedConnection(SharedConnection):
         self._flush()
 
     def do(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Have the connection do this, and send what comes of it."""
+        """Let the connection do this, and send the resulting frames."""
         outcome = step(*args)
         self._flush()
         return outcome
 
     def look_around(self, stream: SharedStream) -> Any:
-        """Take what has come to an idle connection: it may have been closed. Here the event loop takes it, if let."""
+        """Process what has arrived on an idle connection. Here the event loop does it, if it may run."""
         is_idle = not self.http2.live and SocketStream.is_readable(self.network)
         return self._let_others_run() if is_idle else None
 
@@ -255,7 +255,7 @@ class AsyncSharedConnection(SharedConnection):
     def wait(
         self, stream: SharedStream, is_done: Callable[[], bool], timeout: float | None, error: type[Exception]
     ) -> Any:
-        """Wait until it is done, or perhaps a little less: whoever waits looks again."""
+        """Wait until it is done. It may return early: the caller checks again."""
         if self._loop is None:
             return self._wait_in_trio(stream, timeout, error)
         waiting = self._loop.create_future()
@@ -396,7 +396,7 @@ class BlockingSharedConnection(SharedConnection):
         self.do(self.http2.receive, self.network.take_unread(READ_SIZE))
 
     def do(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Have the connection do this, and send what comes of it."""
+        """Let the connection do this, and send the resulting frames."""
         try:
             with self._lock:
                 try:
@@ -407,7 +407,7 @@ class BlockingSharedConnection(SharedConnection):
             self._settle()
 
     def look_around(self, stream: SharedStream) -> None:
-        """Take what has come while nobody read: an idle connection may have been closed."""
+        """Process what has arrived while nobody read: an idle connection may have been closed."""
         with self._lock:
             if self._leader is None:
                 self._leader, self._leading_thread = stream, threading.get_ident()

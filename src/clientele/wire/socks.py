@@ -89,7 +89,7 @@ class Received:
         self.fail(httpx2.ProxyError("it ended the connection"))
 
     def fail(self, error: Exception) -> None:
-        """The connection is gone, for this reason."""
+        """Note that the connection is gone, for this reason."""
         self.error = self.error or error
         self.is_ready = True
 

@@ -17,7 +17,7 @@ for example, and then `.complete` or `.failed`."""
 
 
 async def settled(outcome: Any) -> Any:
-    """What a call gives, awaited if it can be."""
+    """The result of a call, awaited if it is awaitable."""
     return await outcome if hasattr(outcome, "__await__") else outcome
 
 

@@ -23,7 +23,7 @@ if hasattr(os, "register_at_fork"):  # another thread would hold it in the child
 
 
 class OfferingContext(ssl.SSLContext):
-    """A context that does as another one does, but offers these protocols, the preferred first.
+    """A context that behaves like another one, but offers these protocols, the preferred first.
 
     The other one is asked for when the first connection begins TLS: to load the certificates takes a tenth of a second.
     """
@@ -37,7 +37,7 @@ class OfferingContext(ssl.SSLContext):
         self.protocols = protocols
 
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
-        """Ignore what anybody else would have offered."""
+        """Ignore protocols that anybody else offers."""
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         """Begin TLS in memory."""
@@ -83,14 +83,14 @@ class TLSWithinTLS:
             return b""
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send these bytes; how many were taken."""
+        """Send bytes. Returns how many were taken."""
         self._flush()
         if self._unsent:
             raise ssl.SSLWantWriteError
         return self._do(self.session.write, data)  # type: ignore[no-any-return]
 
     def pending(self) -> int:
-        """How many bytes have come that the socket does not tell of."""
+        """How many bytes have arrived that the socket does not report."""
         return self.session.pending() + self._incoming.pending + self._outer.pending()
 
     def shutdown(self, how: int) -> None:

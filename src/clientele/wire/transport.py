@@ -57,7 +57,7 @@ _OVER_TLS = (b"https", b"wss")
 
 
 class _Wire:
-    """What both transports share."""
+    """The base of both transports."""
 
     _body_class: Any
     _shared_class: str  # of connections that speak HTTP/2
@@ -158,7 +158,7 @@ class _Wire:
         return response
 
     def _exchange(self, request: httpx2.Request) -> Exchange:
-        """A request as it is sent. Raises `httpx2.UnsupportedProtocol`: its URL is nothing that can be connected to."""
+        """The request as it is sent. Raises `httpx2.UnsupportedProtocol`: its URL cannot be connected to."""
         extensions, url = request.extensions, request.url
         scheme = url.raw_scheme
         if scheme not in _PORTS:
@@ -277,7 +277,7 @@ class _Wire:
 
 @contextlib.contextmanager
 def _naming(proxy: httpx2.Proxy) -> Iterator[None]:
-    """Say of what goes wrong that it is the proxy's."""
+    """Name the proxy in its errors."""
     try:
         yield
     except httpx2.ProxyError as error:
