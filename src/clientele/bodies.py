@@ -32,12 +32,12 @@ _UPLOAD = "upload"  # the name of a file that has none; servers take a part with
 
 
 class UnrepeatableBody(httpx2.RequestError):
-    """A request would have to be sent again, and its body can be sent once only."""
+    """The request must be sent again, and its body can be sent only once."""
 
 
 @dataclass(slots=True)
 class _Piece:
-    """What a part of a body is read from; `length` is in bytes, `start` the place that a file is rewound to."""
+    """The source of a part of a body. `length` is in bytes; a file is rewound to `start`."""
 
     source: Any
     length: int | None = None
@@ -61,7 +61,7 @@ class _Piece:
 
     @property
     def is_once(self) -> bool:
-        """Whether reading it uses it up."""
+        """Whether it can be read only once."""
         is_iterator = isinstance(self.source, Iterator | AsyncIterator)
         return self.start is None and (is_file(self.source) or is_iterator)
 
@@ -158,7 +158,7 @@ class StreamedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 def is_file(value: object) -> bool:
-    """Whether it is a file, or what reads like one."""
+    """Whether it is a file, or has the methods of one."""
     return callable(getattr(value, "read", None)) and not isinstance(value, type)
 
 
@@ -171,7 +171,7 @@ def _check_file(file: Any) -> None:
 
 
 def is_streamed(value: object) -> bool:
-    """Whether a body is sent piece by piece and not as JSON: a file, or an iterator."""
+    """Whether a body is sent in pieces, not as JSON: a file, or an iterator."""
     return isinstance(value, Iterator | AsyncIterable | io.IOBase) or is_file(value)
 
 
@@ -203,7 +203,7 @@ def _escaped(name: str) -> str:
 
 
 def file_part(given: Any) -> FilePart:
-    """The name of a file that is given as one of `FileTypes`, what it is read from, and its content type.
+    """The name, source and content type of a file that is one of `FileTypes`.
 
     Raises:
         TypeError: What is given is no file.

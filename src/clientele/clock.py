@@ -21,11 +21,11 @@ class Clock:
         return time.time()
 
     def monotonic(self) -> float:
-        """The time, in seconds since some moment, that nobody sets back."""
+        """A monotonic time, in seconds."""
         return time.monotonic()
 
     def wait(self, changed: threading.Condition, is_over: Callable[[], bool], seconds: float) -> None:
-        """Wait so long, or until `is_over` says so. The caller holds `changed`, which is notified when that changes."""
+        """Wait this long, or until `is_over` is true. The caller holds `changed`, which is notified of changes."""
         changed.wait_for(is_over, min(seconds, threading.TIMEOUT_MAX))
 
     def sleep(self, seconds: float) -> None:

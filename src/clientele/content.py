@@ -30,7 +30,7 @@ def media_type(content_type: str) -> str:
 
 
 def text_encoding(response: httpx2.Response) -> str:
-    """Python's name of the encoding that text comes in; UTF-8 where none is named, or none of text."""
+    """Python's name for the encoding of the text; UTF-8 if the response names none, or none of text."""
     try:
         name = codecs.lookup(response.encoding or "utf-8").name
     except LookupError:
@@ -44,7 +44,7 @@ def text_content(response: httpx2.Response) -> str:
 
 
 def json_encoding(response: httpx2.Response) -> str:
-    """The same for JSON, which is in UTF-8 unless its content type says otherwise (RFC 8259, section 8.1)."""
+    """The encoding of JSON: UTF-8, unless the content type says otherwise (RFC 8259, section 8.1)."""
     names_charset = "charset" in response.headers.get("Content-Type", "").lower()  # looked up faster than parsed
     if names_charset and (response.charset_encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
         return text_encoding(response)
@@ -52,7 +52,7 @@ def json_encoding(response: httpx2.Response) -> str:
 
 
 def json_content(response: httpx2.Response) -> bytes:
-    """The content in UTF-8; what cannot be decoded is replaced where it is in another encoding."""
+    """The content in UTF-8. From another encoding, undecodable bytes are replaced."""
     encoding = json_encoding(response)
     content = response.content if encoding == "utf-8" else response.content.decode(encoding, "replace").encode()
     return content.removeprefix(codecs.BOM_UTF8)
@@ -89,7 +89,7 @@ _PROBLEM_MEMBERS: dict[str, type] = {"type": str, "title": str, "status": int, "
 
 
 def problem_details(response: httpx2.Response) -> ProblemDetails | None:
-    """What a response that has been read says about a problem; `None` where it is of another media type, or broken."""
+    """The problem details of a read response; `None` if it has another media type, or is broken."""
     members: Any = None
     if media_type(response.headers.get("Content-Type", "")) == "application/problem+json":
         with contextlib.suppress(ValueError):

@@ -64,7 +64,7 @@ class EventLoop:
 
     @classmethod
     def running(cls) -> EventLoop:
-        """The one for the event loop that runs the caller. Raises `RuntimeError`: no event loop is running."""
+        """The `EventLoop` of the running event loop. Raises `RuntimeError`: no event loop is running."""
         loop = _running_loop()
         event_loop = _event_loops.get(loop)
         if event_loop is None or event_loop.process != os.getpid():
@@ -83,13 +83,13 @@ class EventLoop:
         return False
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Have the loop call this, unless it has ended. Any thread, and a finalizer, may ask for it."""
+        """Call this in the loop, unless it has ended. Safe in any thread, and in a finalizer."""
         with contextlib.suppress(RuntimeError):  # it has ended; trio's own error is one of these
             if self.process == os.getpid():
                 (self._loop.run_sync_soon if self.is_trio else self._loop.call_soon_threadsafe)(function)
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run this in a task of its own, which the end of the loop cancels. To be called in the loop."""
+        """Run this in a new task, which the end of the loop cancels. Call it in the loop."""
         if self.is_trio:
             sys.modules["trio"].lowlevel.spawn_system_task(function, context=contextvars.copy_context())
         else:
@@ -102,7 +102,7 @@ class EventLoop:
         self._kept.add(closable)
 
     def forget(self, closable: Any) -> None:
-        """Take back what was to be closed at the shutdown."""
+        """Undo `close_at_shutdown`."""
         self._kept.discard(closable)
 
     def close_soon(self, closable: Any) -> None:
@@ -150,7 +150,7 @@ _event_loops: dict[Any, EventLoop] = {}
 
 
 class PerLoop(Generic[C]):
-    """Something that each event loop has one of, made where it is first asked for, and closed when the loop shuts down.
+    """One thing per event loop: made on first use, closed when the loop shuts down.
 
     Parameters:
         make: Makes one, in the loop that it is for.
@@ -162,7 +162,7 @@ class PerLoop(Generic[C]):
         weakref.finalize(self, _close_soon, self._made).atexit = False
 
     def here(self) -> C:
-        """The one of the event loop that runs the caller."""
+        """The one of the running event loop."""
         event_loop = EventLoop.running()
         made = self._made.get(event_loop)
         if made is None:
@@ -171,7 +171,7 @@ class PerLoop(Generic[C]):
         return made
 
     async def aclose(self) -> None:
-        """Close the one of the running loop, and have the other loops close theirs. Others are made if asked for."""
+        """Close the one of the running loop, and ask the other loops to close theirs. New ones are made on use."""
         here: Any = self._made.pop(EventLoop.running(), None)
         self.close_soon()
         if here is not None:
@@ -179,7 +179,7 @@ class PerLoop(Generic[C]):
             await here.aclose()
 
     def close_soon(self) -> None:
-        """Have all loops close theirs, as they do when nobody holds this any more. Safe in any thread."""
+        """Ask all loops to close theirs. Safe in any thread."""
         _close_soon(self._made)
 
 
@@ -190,7 +190,7 @@ def _close_soon(made: weakref.WeakKeyDictionary[EventLoop, Any]) -> None:
 
 
 def _running_loop() -> Any:
-    """The asyncio loop, or what stands for trio's, which may itself be a guest of asyncio's."""
+    """The running asyncio loop, or a token for trio's, which may itself be a guest of asyncio."""
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         return trio.lowlevel.current_trio_token()
@@ -205,7 +205,7 @@ def _is_asyncio(loop: Any) -> bool:
 
 @atexit.register
 def _shut_down_stopped_loops() -> None:
-    """Shut down what `run_until_complete` left standing, in its own loop if that is still open."""
+    """Shut down loops that `run_until_complete` has left, in the loop itself if it is still open."""
     for loop, event_loop in list(_event_loops.items()):
         if _is_asyncio(loop) and event_loop.process == os.getpid() and not loop.is_running():
             import asyncio

@@ -78,7 +78,7 @@ class APIException(Exception):
         return str(self).removeprefix(f"{self.method} {self.url}: ")
 
     def came_after(self, attempts: int) -> None:
-        """Say that it came of the last of so many attempts."""
+        """Note that it comes from the last of this many attempts."""
         if attempts > 1:
             self.attempts = attempts
             self.args = (f"{self} (the last of {attempts} attempts)",)

@@ -18,7 +18,7 @@ _FORBIDDEN_IN_HEADERS = re.compile(r"[\x00-\x08\n-\x1f\x7f]|^[ \t]|[ \t]$")
 
 
 def checked_headers(headers: HeaderTypes | None) -> httpx2.Headers:
-    """The headers; a `TypeError` or `ValueError` where one cannot be sent."""
+    """Check headers. Raises `TypeError` or `ValueError`: one cannot be sent."""
     if headers is None:
         return httpx2.Headers()
     if isinstance(headers, httpx2.Headers):

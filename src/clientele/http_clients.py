@@ -35,7 +35,7 @@ _OF_TRANSPORTS = ("verify", "http1", "http2", "proxy", "limits", "mounts", "even
 
 
 class HTTPClients:
-    """Makes httpx2 clients where they are needed, and closes them. The parameters are those of `APIClient`.
+    """Makes httpx2 clients on first use, and closes them. The parameters are those of `APIClient`.
 
     Attributes:
         stand_in: Other clients that are used in place of these; `replace_by` sets it.
@@ -96,7 +96,7 @@ class HTTPClients:
         weakref.finalize(self, _release, self._clients, self._async_transports).atexit = False
 
     def replace_by(self, stand_in: HTTPClients | None) -> None:
-        """Use these clients, and their clock, in place of its own; or its own again."""
+        """Use these clients and their clock instead; with `None`, the own ones again."""
         self.stand_in = stand_in
         self.clock = self._clock if stand_in is None else stand_in.clock
 
@@ -120,7 +120,7 @@ class HTTPClients:
         return client
 
     def async_client(self) -> httpx2.AsyncClient:
-        """The client for asynchronous calls, in whatever event loop.
+        """The client for asynchronous calls, in any event loop.
 
         Raises:
             RuntimeError: The clients have been closed, or no event loop is running.
@@ -141,7 +141,7 @@ class HTTPClients:
         return self._async_client
 
     def use_network(self, *, is_async: bool) -> bool:
-        """Whether calls of this side use the network, as far as can be told: a client that was given may."""
+        """Whether calls of this side may use the network. A client that was passed in may."""
         if self.stand_in is not None:
             return False
         given = self._async_transport if is_async else self._transport
@@ -150,7 +150,7 @@ class HTTPClients:
     def replaced(
         self, transport: httpx2.BaseTransport, async_transport: httpx2.AsyncBaseTransport, clock: Clock
     ) -> HTTPClients:
-        """Clients with the same settings, and cookies of their own, whose requests all take these transports."""
+        """Clients with the same settings and fresh cookies, whose requests all use these transports."""
         if self._given_client is not None or self._given_async_client is not None:
             client = self._given_client and httpx2.Client(**_settings_of(self._given_client), transport=transport)
             given = self._given_async_client
@@ -181,7 +181,7 @@ class HTTPClients:
         return HTTPClients(settings, transport=transport, async_transport=async_transport, clock=self._clock, wrap=wrap)
 
     def prepare_async(self) -> None:
-        """Import what asynchronous calls need, so that no event loop has to wait for it."""
+        """Import what asynchronous calls need now, so that no event loop is blocked later."""
         from .wire import async_network  # noqa: F401
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class HTTPClients:
     def _client_settings(
         self, given: Any, make: Callable[[httpx2.Proxy | UnusableProxy | None], Any], *, is_async: bool
     ) -> dict[str, Any]:
-        """What an httpx2 client takes, but for its hooks: its settings, and the transports that these make."""
+        """The arguments of an httpx2 client, except hooks: the settings, and their transports."""
         settings, proxy = self._settings, self._settings.get("proxy")
         proxies: Mapping[str, httpx2.Proxy | UnusableProxy | None] = {}
         if proxy is not None:
@@ -243,7 +243,7 @@ class HTTPClients:
         return made
 
     def _hooks(self, *, is_async: bool) -> Mapping[str, list[Callable[..., Any]]]:
-        """The event hooks of the settings, behind our own."""
+        """Our event hooks, then those of the settings."""
         given = self._settings.get("event_hooks") or {}
         hooks = {event: [_awaitable_hook(each) if is_async else each for each in given[event]] for event in given}
         is_following = self._settings["follow_redirects"]
@@ -267,7 +267,7 @@ class SendingTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 def _unbound(response: httpx2.Response) -> httpx2.Response:
-    """A response as a transport gives it."""
+    """The response as its transport returned it."""
     return httpx2.Response(
         response.status_code, headers=response.headers, stream=response.stream, extensions=response.extensions
     )
@@ -281,7 +281,7 @@ def _copied(cookies: CookieJar) -> CookieJar:
 
 
 def _settings_of(client: httpx2.Client | httpx2.AsyncClient) -> dict[str, Any]:
-    """What another client is made of that is to be like this one."""
+    """The settings of a client that resembles this one."""
     names = ("base_url", "headers", "params", "auth", "timeout", "follow_redirects", "max_redirects", "event_hooks")
     return {**{name: getattr(client, name) for name in names}, "cookies": _copied(client.cookies.jar)}
 
@@ -303,7 +303,7 @@ def _ssl_context(verify: ssl.SSLContext | bool, trust_env: bool, http2: bool) ->
 
 @functools.lru_cache
 def _default_ssl_context(trust_env: bool, http2: bool, cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
-    """The context of all clients that speak the same protocol and do not bring their own, while these files count."""
+    """The shared TLS context of clients with the same protocols and no context of their own, for these files."""
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
@@ -316,7 +316,7 @@ def _release(clients: dict[int, httpx2.Client], async_transports: list[AsyncWire
 
 
 def _awaitable_hook(hook: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
-    """Let a plain function serve as event hook of an asynchronous client, too."""
+    """Adapt a plain function as event hook of an asynchronous client."""
 
     async def awaitable_hook(subject: object) -> None:
         await settled(hook(subject))

@@ -27,7 +27,7 @@ class EnvironmentProxy(httpx2.Proxy):
 
 
 class RefusingTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Stands where no transport can be: every request fails, with this exception."""
+    """A transport whose requests all fail with this exception."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -65,7 +65,7 @@ def checked_proxy(value: Any, source: str) -> httpx2.URL:
 
 
 def name_of(proxy: httpx2.Proxy) -> str:
-    """Its URL without credentials, and the variable of the environment that names it."""
+    """The proxy's URL without credentials, and the environment variable that names it."""
     variable = f" ({proxy.variable})" if isinstance(proxy, EnvironmentProxy) else ""
     return f"{proxy.url}{variable}"
 
@@ -77,7 +77,7 @@ def _without_credentials(value: str) -> str:
 
 
 def environment_proxies() -> dict[str, httpx2.Proxy | UnusableProxy | None]:
-    """The proxy, `None` for none, for each pattern of URLs, in the form of httpx2's `mounts`.
+    """The proxy for each URL pattern, `None` for no proxy, in the form of httpx2's `mounts`.
 
     `HTTP_PROXY`, `HTTPS_PROXY` and `ALL_PROXY` name them, in lower case, too, and `NO_PROXY` the hosts that are called
     without one. (httpx2 has no public name for its reading of them.)
@@ -112,7 +112,7 @@ def _proxy(url: str, variable: str) -> EnvironmentProxy | UnusableProxy:
 
 
 def _url_pattern(host: str) -> str:
-    """The URLs that an entry of `NO_PROXY` means: a URL, an address, a network, or a host and those below it.
+    """The URL pattern of an entry of `NO_PROXY`: a URL, an address, a network, or a host with its subdomains.
 
     Raises:
         ValueError, httpx2.InvalidURL: It means nothing.

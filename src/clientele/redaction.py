@@ -60,13 +60,13 @@ def request_url(request: httpx2.Request) -> str:
 
 
 def printable_path(path: str) -> str:
-    """A path, or a URL that may be broken, likewise."""
+    """A path, or a broken URL, as it may be shown."""
     shown = _USER_INFORMATION.sub("//", path)
     return _QUERY_VALUE.sub(lambda match: f"{match[1]}=REDACTED" if is_secret(match[1]) else match[0], shown)
 
 
 def excerpt(text: str) -> str:
-    """A text from elsewhere, cut to a sane length, its control characters escaped."""
+    """A foreign text, cut to a sane length, with control characters escaped."""
     shown = _CONTROL_CHARACTER.sub(lambda match: repr(match[0])[1:-1], text[:_EXCERPT_LENGTH].strip())
     rest = len(text) - _EXCERPT_LENGTH
     return f"{shown}… ({rest} more characters)" if rest > 0 else shown

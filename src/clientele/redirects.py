@@ -23,11 +23,11 @@ _ORIGIN = "clientele.origin"  # the extension of a redirected request: the origi
 
 
 class RefusedRedirect(httpx2.RequestError):
-    """A redirect leads from https to http, or to what is no URL."""
+    """A redirect leads from https to http, or to something that is no URL."""
 
 
 def redirect_hooks(cookies: CookieJar, *, is_async: bool, is_following: bool) -> dict[str, list[Callable[..., Any]]]:
-    """The event hooks of a client that has these cookies, and follows redirects or does not."""
+    """The event hooks of a client, for its cookies and its handling of redirects."""
 
     def check(request: httpx2.Request) -> None:
         if isinstance(request.stream, StreamedBody):
@@ -88,6 +88,6 @@ def _is_to_leave(response: httpx2.Response) -> bool:
 
 
 def _empty(response: httpx2.Response) -> None:
-    """Let httpx2 read a response that has been left as if its body were empty."""
+    """Let httpx2 read an empty body from a response that was left."""
     response.is_closed = False
     response.stream = httpx2.ByteStream(b"")

@@ -70,7 +70,7 @@ class HTTPClientSettings(TypedDict, total=False):
 
 
 def checked_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse settings that no client can be made of.
+    """Refuse settings that httpx2 cannot use.
 
     Raises:
         ImportError: HTTP/2 is asked for, and its package is missing.
@@ -101,7 +101,7 @@ def _check_auth(name: str, value: Any) -> None:
 
 
 def check_timeout(name: str, value: Any) -> None:
-    """Refuse what is no timeout: a number of seconds, four of them, `httpx2.Timeout` or `None`."""
+    """Refuse a value that is no timeout. A timeout is seconds, four of them, `httpx2.Timeout` or `None`."""
     parts = value.as_dict().values() if isinstance(value, httpx2.Timeout) else value
     is_one = not isinstance(parts, tuple | abc.ValuesView)
     numbers: list[Any] = [each for each in ([parts] if is_one else parts) if each is not None]

@@ -25,7 +25,7 @@ Check = Callable[[str, Any], None]  # raises `TypeError` or `ValueError`, which 
 
 
 def type_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
-    """The adapter for an annotation; a `TypeError` where Pydantic can make nothing of it."""
+    """The Pydantic adapter for an annotation. Raises `TypeError`: Pydantic cannot handle it."""
     if isinstance(annotation, str):
         raise TypeError(f"{annotation!r} is the name of a type; pass the type itself")
     try:
@@ -43,25 +43,25 @@ def base_type(annotation: Any) -> Any:
 
 
 def class_of(annotation: Any) -> Any:
-    """The class under all that `base_type` looks under, and without its type arguments."""
+    """The class of `base_type`, without type arguments."""
     base = base_type(annotation)
     return typing.get_origin(base) or base
 
 
 def is_subclass(annotation: Any, *classes: Any) -> bool:
-    """Whether the annotation is one of these classes, or a class below them, with type arguments or without."""
+    """Whether the annotation is one of these classes or a subclass, with or without type arguments."""
     origin = class_of(annotation)
     return isinstance(origin, type) and issubclass(origin, classes)
 
 
 def metadata_of(annotation: Any) -> list[Any]:
-    """All that is annotated to the type under the annotation, the innermost first."""
+    """The metadata of the annotation, the innermost first."""
     annotated = [layer.__metadata__ for layer in _layers(annotation) if typing.get_origin(layer) is Annotated]
     return [each for metadata in reversed(annotated) for each in metadata]
 
 
 def _layers(annotation: Any) -> Iterator[Any]:
-    """The annotation, the type that it is an alias or annotation of, and so on down to its base type."""
+    """The annotation, and all types beneath it, down to the base type."""
     while True:
         yield annotation
         if typing.get_origin(annotation) is Annotated:
@@ -89,20 +89,20 @@ def union_members(annotation: Any) -> tuple[Any, ...]:
 
 
 def members_of(annotation: Any) -> list[Any]:
-    """The types that a union is made of, those of unions within it too; any other type by itself."""
+    """The members of a union, nested unions included; any other type alone."""
     base = base_type(annotation)
     return [each for member in union_members(base) for each in members_of(member)] or [base]
 
 
 def without(annotation: Any, kind: type) -> Any:
-    """A union without those of its members that are of this class; any other type as it is."""
+    """A union without its members of this class; any other type unchanged."""
     members = union_members(base_type(annotation))
     others = tuple(member for member in members if class_of(member) is not kind)
     return typing.Union[others] if 0 < len(others) < len(members) else annotation  # noqa: UP007
 
 
 def covers(annotation: Any, part: Any) -> bool:
-    """Whether every value of the type `part` is one of the type `annotation`, as far as their classes can tell."""
+    """Whether every value of the type `part` belongs to the type `annotation`, judged by classes."""
     members = members_of(annotation)
     return all(each in members or any(_covers(member, each) for member in members) for each in members_of(part))
 
@@ -139,7 +139,7 @@ def is_written_as_object(annotation: Any) -> bool:
 
 
 def _has_fields(annotation: Any) -> bool:
-    """Whether it is a class of values with fields or keys, and nothing (a serializer, say) is annotated to it."""
+    """Whether its values have fields or keys, and no metadata, such as a serializer, is attached."""
     if typing.get_origin(annotation) is Annotated:
         return False
     if members := union_members(base_type(annotation)):
@@ -163,7 +163,7 @@ def _fields(annotation: Any) -> Iterable[str] | None:
 
 
 def json_decoder(annotation: Any) -> Decode:
-    """JSON in bytes, parsed and validated in one step; what is no text in it is replaced where that failed."""
+    """A decoder of JSON bytes that parses and validates in one step. On failure it replaces undecodable bytes."""
     adapter = type_adapter(annotation)
     if not is_defined(adapter):
         return _later(adapter)
@@ -186,14 +186,14 @@ def _decoder_of(adapter: pydantic.TypeAdapter[Any], *, has_decimals: bool) -> De
 
 
 def is_defined(adapter: pydantic.TypeAdapter[Any]) -> bool:
-    """Whether all classes that it names are defined. It is built, where that was put off."""
+    """Whether all classes in the annotation are defined. Builds an adapter that was deferred."""
     if next(core_schemas(adapter), None) is None:
         adapter.rebuild(raise_errors=False)
     return next(core_schemas(adapter), None) is not None
 
 
 def _later(adapter: pydantic.TypeAdapter[Any]) -> Decode:
-    """What decodes a type that names a class which is not defined yet."""
+    """A decoder for a type with a class that is not defined yet."""
     made: list[Decode] = []
 
     def decode(data: bytes) -> Any:
@@ -228,7 +228,7 @@ _EXACT_DIGITS = 15  # that a float keeps
 
 
 class _Number(float):
-    """A number that is not whole, out of a JSON text; `Decimal` is made of its digits, any other type of its value."""
+    """A fractional number from JSON. `Decimal` uses its digits, any other type its value."""
 
     digits: str
 
@@ -271,7 +271,7 @@ def _quoted(found: re.Match[bytes]) -> bytes:
 
 
 def _with_plain_numbers(value: Any) -> Any:
-    """The value, with `float` in place of what remembers its digits, wherever that has ended up."""
+    """The value with plain `float` instead of `_Number`, at every depth."""
     if isinstance(value, _Number):
         return float(value)
     if isinstance(value, dict):
@@ -292,7 +292,7 @@ def _with_plain_numbers(value: Any) -> Any:
 
 
 def core_schemas(adapter: pydantic.TypeAdapter[Any]) -> Iterator[dict[str, Any]]:
-    """All parts of the adapter's schema; none where it waits for the definition of a class."""
+    """All parts of the adapter's schema; none if a class is not defined yet."""
     try:
         rest: list[Any] = [adapter.core_schema]
         while rest:
@@ -313,7 +313,7 @@ SCHEMAS_BY_NAME = frozenset(("fields", "choices"))
 
 
 def inner_schemas(schema: dict[str, Any]) -> list[Any]:
-    """What may hold schemas in a core schema, without the names that are the user's."""
+    """The parts of a core schema that may hold schemas, without names that users choose."""
     parts: list[Any] = []
     for name, each in schema.items():
         if name in SCHEMAS_BY_NAME and isinstance(each, dict):
@@ -324,7 +324,7 @@ def inner_schemas(schema: dict[str, Any]) -> list[Any]:
 
 
 def data_decoder(annotation: Any) -> Decode:
-    """An event's data in bytes: as text where that is asked for, as JSON otherwise."""
+    """A decoder of an event's data: as text for `str`, as JSON otherwise."""
     base = base_type(annotation)
     if base is bytes:
         raise TypeError("the data of an event is text or JSON; declare str, or the type of the JSON")
@@ -335,7 +335,7 @@ def data_decoder(annotation: Any) -> Decode:
 
 
 def parser_decoder(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A parser of the user's own. Its `ValueError` says that the input is wrong, as in a Pydantic validator."""
+    """A decoder from a user's parser. Its `ValueError` says that the input is invalid, as in a Pydantic validator."""
 
     def decode(value: Any) -> Any:
         try:
@@ -349,13 +349,13 @@ def parser_decoder(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def validation_error(error: ValueError, value: Any) -> pydantic.ValidationError:
-    """What Pydantic makes of a `ValueError` about a value."""
+    """Pydantic's error for a `ValueError` about a value."""
     details: Any = {"type": "value_error", "input": value, "ctx": {"error": error}}
     return pydantic.ValidationError.from_exception_data("value", [details])
 
 
 def instance_check(kinds: Any, words: str) -> Check:
-    """What refuses a value of another class; `words` say what it may be."""
+    """A check that refuses values of other classes; `words` say what is allowed."""
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, kinds):
@@ -365,7 +365,7 @@ def instance_check(kinds: Any, words: str) -> Check:
 
 
 def function_check(words: str, is_other: Callable[[Any], bool]) -> Check:
-    """What refuses all but functions of one argument, and such other values."""
+    """A check that allows functions of one argument, and these other values."""
 
     def check(name: str, value: Any) -> None:
         if not is_other(value):
@@ -375,7 +375,7 @@ def function_check(words: str, is_other: Callable[[Any], bool]) -> Check:
 
 
 def value_check(is_right: Callable[[Any], bool], words: str) -> Check:
-    """What refuses a value that is out of its range."""
+    """A check that refuses values out of range."""
 
     def check(name: str, value: Any) -> None:
         if not is_right(value):
@@ -385,7 +385,7 @@ def value_check(is_right: Callable[[Any], bool], words: str) -> Check:
 
 
 def check_function(name: str, value: object, kind: str) -> None:
-    """Refuse what is not a plain function that takes one argument; `kind` says in words what the value may be."""
+    """Refuse everything but a plain function of one argument; `kind` says what is allowed."""
     if not callable(value):
         raise TypeError(f"{name} is {value!r}; it is {kind}")
     functions = (value, getattr(type(value), "__call__", None))  # noqa: B004
@@ -396,7 +396,7 @@ def check_function(name: str, value: object, kind: str) -> None:
 
 
 def refusal_of_one_argument(function: Callable[..., Any]) -> str | None:
-    """Why a function cannot be called with one argument; `None` if it can, or does not tell its signature."""
+    """Why a function cannot take one argument; `None` if it can, or has no signature."""
     try:
         inspect.signature(function).bind(object())
     except TypeError as error:
@@ -407,7 +407,7 @@ def refusal_of_one_argument(function: Callable[..., Any]) -> str | None:
 
 
 def not_awaitable(name: str, value: T) -> T:
-    """What a function of the user's returned, if it is not a coroutine, which nothing would await."""
+    """The result of a user's function. Refuses a coroutine, which nothing would await."""
     if isinstance(value, types.CoroutineType):
         value.close()
         raise TypeError(f"{name} returned a coroutine, which nothing awaits; pass a plain function")
@@ -415,5 +415,5 @@ def not_awaitable(name: str, value: T) -> T:
 
 
 def is_number(value: object, *kinds: type) -> bool:
-    """Whether it is a number of one of these kinds, above 0 and finite."""
+    """Whether it is a finite number above 0, of one of these types."""
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf  # type: ignore[operator]

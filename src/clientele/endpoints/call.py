@@ -105,7 +105,7 @@ class Call:
     def _open(
         self, before: ItemReader[Any] | None = None, interrupt: Interrupt | None = None
     ) -> tuple[Body, ItemReader[Any]]:
-        """Open a stream, or reconnect behind what `before` has read of it."""
+        """Open a stream; after a reconnect, continue behind what `before` has read."""
         result: Any = self.plan.result
         client = self.clients.client()
         request = self._build_request(client, before)
@@ -149,7 +149,7 @@ class Call:
         raise result.error(response)
 
     def _read_timeout(self, client: httpx2.Client | httpx2.AsyncClient, response: httpx2.Response) -> float | None:
-        """How long what came in place of a stream is read, in seconds. It may be a stream after all, without an end."""
+        """How long to read a body that is no declared stream, in seconds. It may be an endless stream after all."""
         timeout = (self.plan.timeout or client.timeout).read
         return _DEFAULT_READ_TIMEOUT if timeout is None and response.status_code < 400 else timeout
 
@@ -178,7 +178,7 @@ class Call:
             await clock.sleep_until(clock.monotonic() + delay)
 
     def _obstacle(self, client: httpx2.Client | httpx2.AsyncClient) -> str | None:
-        """Why the request cannot be sent again, if it cannot (RFC 9110, section 9.2.2)."""
+        """Why the request cannot be sent again; `None` if it can (RFC 9110, section 9.2.2)."""
         names = {name.lower() for name, _ in (*self.parts.headers, *client.headers.multi_items())}
         if self.plan.method not in _IDEMPOTENT_METHODS and "idempotency-key" not in names:
             return f"{self.plan.method} is not idempotent; an Idempotency-Key header would allow it"

@@ -321,7 +321,7 @@ def _direct_parameters(**exclude: bool) -> dict[str, Parameter]:
 def direct_plan(
     method: str, path: str, type_: Any, options: dict[str, Any], logged_names: set[str]
 ) -> tuple[Plan, RequestParts]:
-    """The plan of a call without a declaration, made anew each time, and what it sends."""
+    """The plan of a call without a declaration, and what the call sends. Made for each call."""
     name = f"{method} {path}"
     try:
         template = PathTemplate(path)

@@ -137,7 +137,7 @@ class EndpointOptions(StreamOptions, total=False):
 
 
 def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of an endpoint, with the defaults of those that are not given.
+    """All options of an endpoint, checked, with defaults.
 
     Raises:
         TypeError: An option is of another type, or does not go with another one.

@@ -52,7 +52,7 @@ class Parameter:
     check: Callable[[Any], Any] = _as_it_is  # refuses such a value if it is not of the annotation's type
 
     def texts(self, value: Any) -> list[tuple[str, str]]:
-        """The names and texts that a value is sent as."""
+        """The names and texts to send for a value."""
         written = self.serialize(value)
         if not self.is_mapping:
             return _texts(self.sent_name, written)
@@ -78,12 +78,12 @@ class RequestParts:
 
     @property
     def used_up_by_sending(self) -> str | None:
-        """The type of what is in the body and can be sent once only, an iterator for example; `None` if nothing is."""
+        """The type of a part of the body that can be sent only once, an iterator for example; `None` without one."""
         return self.content.used_up_by_sending if isinstance(self.content, StreamedBody) else None
 
 
 class PathTemplate:
-    """A path with placeholders: `/users/{user_id}?view=full`; a `ValueError` where it cannot be read as one.
+    """A path with placeholders: `/users/{user_id}?view=full`. Raises `ValueError`: it is no such path.
 
     `{name:path}` keeps the slashes of its value: `/repos/{name:path}/issues`.
     """
@@ -102,7 +102,7 @@ class PathTemplate:
         self.names = frozenset(name for _, name, _ in self.pieces + self._query if name)
 
     def in_other_style(self, name: str) -> str | None:
-        """A segment that other libraries would take for the placeholder of this name."""
+        """A segment that is a placeholder of this name in other libraries' style."""
         segments = {segment for text, _, _ in self.pieces for segment in text.split("/")}
         return next((each for each in (f":{name}", f"<{name}>") if each in segments), None)
 
@@ -142,7 +142,7 @@ UNSENDABLE = (TypeError, ValueError, httpx2.InvalidURL)
 
 
 def named(error: Exception, name: str) -> Exception:
-    """A `TypeError` or `ValueError` that says of which call the arguments cannot be sent, or are wrong."""
+    """The same error, with the name of the call whose arguments are wrong."""
     kind = TypeError if isinstance(error, TypeError) else ValueError
     return kind(f"{printable_path(name)}: {error}")
 
@@ -234,12 +234,12 @@ def _set_body(parts: RequestParts, parameter: Parameter, value: Any) -> None:
 
 
 def _may_be_raw(value: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether a text, or what is sent piece by piece, is of one of these classes. No file is one of `typing.IO`."""
+    """Whether a text or streamed body is of one of these classes. `typing.IO` stands for files."""
     return isinstance(value, kinds) or (is_file(value) and any(hasattr(kind, "read") for kind in kinds))
 
 
 def _files(parameter: Parameter, value: Any) -> Iterator[tuple[str, FilePart]]:
-    """The names and contents of the files that a value is sent as; a list gives several of one name."""
+    """The names and contents of the files in a value; a list gives several files of one name."""
     items: Iterable[tuple[str, Any]] = [(parameter.sent_name, value)]
     if parameter.is_mapping:
         items = [*value.items()] if isinstance(value, Mapping) else value
@@ -252,7 +252,7 @@ def _files(parameter: Parameter, value: Any) -> Iterator[tuple[str, FilePart]]:
 
 
 def _secrets_in(value: Any) -> list[Any]:
-    """The secrets that a value is or holds, in the open."""
+    """The secrets in a value, in the open."""
     if is_secret_value(value):
         return [revealed(value)]
     held = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
@@ -260,7 +260,7 @@ def _secrets_in(value: Any) -> list[Any]:
 
 
 def form_of(content: bytes) -> str:
-    """A JSON object as a form (`application/x-www-form-urlencoded`); a `TypeError` where it cannot be one."""
+    """A JSON object as a form (`application/x-www-form-urlencoded`). Raises `TypeError`: it cannot be one."""
     members = from_json(content)
     problem = "it is no mapping or model"
     if isinstance(members, dict):

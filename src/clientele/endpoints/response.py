@@ -43,7 +43,7 @@ DecodeResponse: TypeAlias = Callable[[httpx2.Response], Any]  # raises `Response
 
 @dataclass(frozen=True, slots=True)
 class CompleteResult:
-    """How complete responses are handled: how each is decoded, those of some statuses in a way of their own."""
+    """How complete responses are decoded, by status."""
 
     decode: DecodeResponse
     by_status: Mapping[int, DecodeResponse]
@@ -58,7 +58,7 @@ class CompleteResult:
         return expects_json and format_of(content_type) is FORMATS["sse"] and response.status_code < 400
 
     def of(self, response: httpx2.Response) -> Any:
-        """The result of a response that has been read; otherwise `HTTPStatusError`, `ResponseValidationError`."""
+        """The result of a read response. Raises `HTTPStatusError`, `ResponseValidationError`."""
         if response.status_code in self.by_status:
             return self.by_status[response.status_code](response)
         is_refused = self.by_status or (response.is_redirect and not self.is_response)
@@ -69,20 +69,20 @@ class CompleteResult:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """How streams are handled: what their items are, and how the errors of some statuses are parsed."""
+    """How streams are read: their items, and the types of error bodies by status."""
 
     items: ItemPlan
     by_status: Mapping[int, DecodeResponse]
 
     def error(self, response: httpx2.Response) -> HTTPStatusError | UnexpectedContentType:
-        """The exception for what came in place of a stream, and has been read."""
+        """The exception for a read response that is no stream."""
         if response.status_code < 400:
             return self.items.refusal(response)
         return _status_error(response, self.by_status)
 
 
 def _status_error(response: httpx2.Response, by_status: Mapping[int, DecodeResponse]) -> HTTPStatusError:
-    """The exception for an error status, with its body as the type that the status is mapped to."""
+    """The exception for an error status, with its parsed body."""
     error = HTTPStatusError(response)
     try:
         if decode := by_status.get(response.status_code):
@@ -95,7 +95,7 @@ def _status_error(response: httpx2.Response, by_status: Mapping[int, DecodeRespo
 def declared_result(
     type_: Any, options: Mapping[str, Any], logged: set[str] | None = None
 ) -> CompleteResult | StreamResult:
-    """How responses are handled whose result, or the items of whose stream, are of this type."""
+    """How responses become results, or streams of items, of this type."""
     response_map, parser = options["response_map"] or {}, options["response_parser"]
     by_status = {
         int(status): _decoder(each.type if isinstance(each, Raised) else each) for status, each in response_map.items()
@@ -118,7 +118,7 @@ def declared_result(
 
 
 def _decoder(annotation: Any, parse: DecodeResponse | None = None) -> DecodeResponse:
-    """How a response becomes a result of this type, by a parser of the user's own if there is one."""
+    """A decoder from a response to this type, or a decoder with the user's parser."""
     decode = _content_decoder(annotation) if parse is None else parser_decoder(parse)
     takes_nothing = parse is None and accepts_none(annotation)
 
@@ -147,6 +147,6 @@ def _content_decoder(annotation: Any) -> DecodeResponse:
 
 
 def _without_none(annotation: Any) -> Any:
-    """`T` for `T | None`, every other annotation as it is."""
+    """`T` for `T | None`; any other annotation unchanged."""
     members = [member for member in union_members(annotation) if not accepts_none(member)]
     return members[0] if len(members) == 1 else annotation

@@ -76,7 +76,7 @@ class Serializer:
         self._write = self._text if to_json else self._plain
 
     def __call__(self, value: Any) -> Any:
-        """Write it. Raises `PydanticSerializationError`: it does not fit, or cannot be sent."""
+        """Write a value. Raises `PydanticSerializationError`: it does not fit, or cannot be sent."""
         value = _as_dict(value)
         self.check(value)
         try:
@@ -110,7 +110,7 @@ class Serializer:
         return text
 
     def _revealed_and_written(self, value: Any) -> Any:
-        """The value once more, its secrets in the open; an error where one is in a model, which masks it."""
+        """The value written with its secrets in the open. Raises if a model would mask one."""
         shown = revealed(value)
         for place, each in _leaves(self._adapter.dump_python(shown, **self._options)):
             if isinstance(each, SECRETS):
@@ -119,7 +119,7 @@ class Serializer:
 
 
 def is_sent_unwritten(annotation: Any) -> bool:
-    """Whether its values are sent as they are, whatever they are: files, iterators, and what else is beside them."""
+    """Whether its values are always sent as they are: files and iterators, also beside text or bytes."""
     members = [each for each in union_members(annotation) or (annotation,) if each not in (None, type(None))]
     return any(map(_is_streamed_type, members)) and all(
         _is_streamed_type(each) or is_subclass(each, str, bytes) for each in members
@@ -140,14 +140,14 @@ def _adapter(annotation: Any, *, may_be_streamed: bool) -> pydantic.TypeAdapter[
 
 
 def _as_dict(value: Any) -> Any:
-    """Any mapping as a `dict`, the one mapping that Pydantic writes whatever the annotation says."""
+    """Any mapping as a `dict`: the only mapping that Pydantic writes under any annotation."""
     if isinstance(value, httpx2.QueryParams):
         return {name: value.get_list(name) for name in value}
     return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
 
 
 def _of_values(part: Any) -> Any:
-    """The schema of what is in Python already: of instances, not of what models and the like could be made of.
+    """A schema that accepts Python instances only, not data from which they could be made.
 
     Where a validator of the user's turns something else into such a value, only what comes out of it is looked at.
     """
@@ -193,7 +193,7 @@ _OPAQUE = VALUES_IN_SCHEMAS | {"serialization", "function"}
 
 
 def _of_results(part: dict[str, Any]) -> dict[str, Any] | None:
-    """What takes the place of the schema of a validating function: a schema of its results, if there is one."""
+    """The replacement for the schema of a validating function: a schema of its results, if possible."""
     is_pydantics = (getattr(part["function"]["function"], "__module__", None) or "").startswith("pydantic.")
     is_written_otherwise = "serialization" in part
     match part["type"]:
@@ -208,7 +208,7 @@ def _of_results(part: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _misfits(error: pydantic.ValidationError) -> str:
-    """What does not fit, without the values, which may be secrets."""
+    """The mismatches of a validation error, without values, which may be secrets."""
     shown = []
     for each in error.errors(include_url=False, include_context=False):
         words = re.sub("^Input ", "it ", each["msg"])
@@ -221,7 +221,7 @@ def _misfits(error: pydantic.ValidationError) -> str:
 
 
 def _mismatches(error: PydanticSerializationError) -> str:
-    """The same, of what the serializer says."""
+    """The mismatches of a serialization error."""
     found = _UNEXPECTED.findall(str(error))
     shown = [
         f"{field}: " * bool(field) + f"expected {expected.rpartition('.')[2]}, got {(got or kind).rpartition('.')[2]}"
@@ -238,7 +238,7 @@ def is_secret_value(value: object) -> bool:
 
 
 def revealed(value: Any) -> Any:
-    """The value, with the secrets in it and in its lists and dicts in the open."""
+    """The value with its secrets in the open, in lists and dicts, too."""
     if isinstance(value, SECRETS):
         return value.get_secret_value()
     if type(value) in (list, tuple, set):
@@ -247,7 +247,7 @@ def revealed(value: Any) -> Any:
 
 
 def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
-    """The annotation, with secrets in it, and in its lists, dicts and unions, sent in the open.
+    """The annotation, changed so that its secrets are sent in the open, in lists, dicts and unions, too.
 
     `seen` is what it is within: a type may hold itself.
     """
@@ -270,7 +270,7 @@ def _revealing(annotation: Any, seen: tuple[Any, ...] = ()) -> Any:
 
 
 def _is_masking(schemas: list[dict[str, Any]]) -> bool:
-    """Whether Pydantic's own serializer of secrets is among these, and no other one is around it."""
+    """Whether a secret would be written by Pydantic's own serializer, which masks it."""
     functions = [schema["serialization"]["function"] for schema in _written(schemas[:1])]
     return any(
         getattr(function, "__module__", "") == "pydantic.types" and "secret" in function.__qualname__
@@ -308,7 +308,7 @@ def _refuse_what_is_no_number(value: Any, written: Any) -> None:
 
 
 def _leaves(value: Any, *place: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """What is in the value, and in the dicts and lists in it, each with the keys that lead there."""
+    """The leaves of a value, each with the keys that lead there."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield from _leaves(each, *place, name)
@@ -320,7 +320,7 @@ def _leaves(value: Any, *place: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 
 def _at(written: Any, place: Sequence[Any]) -> Any:
-    """What stands at this place of a JSON value; an empty text if there is nothing."""
+    """The part of a JSON value at this place; an empty text if there is none."""
     for key in place:
         try:
             written = written[key] if isinstance(written, list) else written[str(key)]

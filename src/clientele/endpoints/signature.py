@@ -61,7 +61,7 @@ _UNIQUE = ("path", "cookies", "body member")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The root of the markers. `alias` is the name that is sent, by default the parameter's own."""
+    """The base of the markers. `alias` is the name that is sent; default: the parameter's name."""
 
     alias: str | None = None
     place: ClassVar[Place]
@@ -173,7 +173,7 @@ _MARKERS_BY_NAME: dict[str, type[Marker]] = {"data": Body, "query": Query, "head
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is known about a call before its arguments are: what is sent where, and how the response is handled."""
+    """Everything that is known before the arguments: what is sent where, and how the response is read."""
 
     name: str
     method: str
@@ -196,7 +196,7 @@ class Plan:
         result: CompleteResult | StreamResult,
         options: Mapping[str, Any],
     ) -> Plan:
-        """The plan that these options make."""
+        """The plan for these options."""
         timeout = None if options["timeout"] is CLIENT_DEFAULT else httpx2.Timeout(options["timeout"])
         reconnect = Reconnect() if options["reconnect"] is True else options["reconnect"] or None
         retry = Retry() if options["retry"] is True else options["retry"] or None
@@ -245,7 +245,7 @@ class Signature:
 
     @property
     def annotations(self) -> dict[str, Any]:
-        """The annotations of the function, as far as they can be told now, without those of the injected parameters."""
+        """The annotations of the function that can be resolved now, without injected parameters."""
         found = {name: each.annotation for name, each in self.as_called.parameters.items()}
         found["return"] = self.as_called.return_annotation
         return {name: each for name, each in found.items() if each is not inspect.Parameter.empty}
@@ -287,13 +287,13 @@ class Signature:
         raise TypeError(f"{self._name} is a plain function, and returned a coroutine; {cure}")
 
     def _is_receiver(self, name: str) -> bool:
-        """Whether a first parameter of this name is the object or class that a method is called on: it is not sent."""
+        """Whether a first parameter of this name is `self` or `cls` of a method: it is not sent."""
         scope = self._function.__qualname__.rpartition(".")[0]
         is_in_class = bool(scope) and not scope.endswith("<locals>")
         return name not in self._path.names and (name == "self" or (name == "cls" and is_in_class))
 
     def _complaints(self) -> Iterator[str]:
-        """What the path and the names and kinds of the parameters show to be wrong."""
+        """What is wrong with the path, and with the names and kinds of the parameters."""
         if "result" not in self._parameters:
             yield "it has no parameter 'result'; put it first, annotated with the type of the answer: result: T"
         elif self._parameters["result"].annotation is inspect.Parameter.empty:
@@ -390,7 +390,7 @@ def _may_be_none(annotation: Any) -> bool:
 
 
 def _taking_keywords(function: Any, parameters: Mapping[str, inspect.Parameter]) -> Callable[..., Any]:
-    """The function, or one that passes positional-only parameters on as the function wants them."""
+    """The function, wrapped if it has positional-only parameters."""
     positional = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_ONLY]
     if not positional:
         return function  # type: ignore[no-any-return]
@@ -398,7 +398,7 @@ def _taking_keywords(function: Any, parameters: Mapping[str, inspect.Parameter])
 
 
 def check_places(parameters: Sequence[Parameter], method: str, placeholders: Collection[str]) -> None:
-    """Refuse a placeholder that is not filled, or filled twice, and a body where there can be none."""
+    """Refuse a placeholder that is not filled exactly once, and a body for a method without one."""
     taken = [(parameter.place, parameter.sent_name) for parameter in parameters]
     for name in sorted(set(placeholders).difference(sent_name for place, sent_name in taken if place == "path")):
         cure = "add a parameter of that name, or correct the path"
@@ -479,7 +479,7 @@ def _body(name: str, annotation: Any, marker: Body, options: Mapping[str, Any]) 
 
 
 def _refuse_text_in_pieces(annotation: Any) -> None:
-    """Refuse iterators and files of text: what is in them is sent as it is, so it is bytes."""
+    """Refuse iterators and files of text: their content is sent as it is, so it must be bytes."""
     for member in members_of(annotation):
         is_file = is_subclass(member, typing.IO, io.IOBase)
         if is_file or is_subclass(member, Iterator, abc.AsyncIterable):
@@ -491,7 +491,7 @@ def _refuse_text_in_pieces(annotation: Any) -> None:
 
 
 def _sent_raw(annotation: Any) -> tuple[type, ...]:
-    """The classes of this annotation's values; all there are, where it does not tell them."""
+    """The classes of the annotation's values; `object` if it does not say."""
     kinds = [class_of(member) for member in members_of(annotation)]
     kinds = [dict if hasattr(kind, "__required_keys__") else kind for kind in kinds]  # of typed dicts nothing is one
     can_tell = all(
@@ -525,7 +525,7 @@ def _without_markers(annotation: Any) -> Any:
 
 
 def _is_marker(value: Any) -> bool:
-    """Whether it is a marker, or the class of one that somebody forgot to call."""
+    """Whether it is a marker, or a marker's class that was not called."""
     return isinstance(value, Marker) or (isinstance(value, type) and issubclass(value, Marker))
 
 

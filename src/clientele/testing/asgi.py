@@ -42,7 +42,7 @@ logger = logging.getLogger("clientele")
 
 
 class _Exchange(httpx2.AsyncByteStream):
-    """One request to the application, and the body of its response, read as a body of the wire is."""
+    """One request to the application, and the body of its response."""
 
     is_reusable = False
 
@@ -99,7 +99,7 @@ class _Exchange(httpx2.AsyncByteStream):
         return response
 
     async def read(self) -> bytes:
-        """The next bytes; `b""` at the end. If it was cancelled, it may be read again."""
+        """Read the next bytes; `b""` at the end. You can read again after a cancelled read."""
         await self._wait_for(lambda: bool(self._chunks) or self._is_complete)
         if self._chunks:
             chunk = self._chunks.popleft()
@@ -179,7 +179,7 @@ class _Exchange(httpx2.AsyncByteStream):
 
 
 async def _parts_of(request: httpx2.Request) -> AsyncGenerator[tuple[bytes, bool]]:
-    """The parts of a request's body, each with whether it is the last; at least one."""
+    """The parts of a request's body, at least one, each with a flag for the last."""
     if isinstance(request.stream, httpx2.ByteStream):
         yield b"".join(request.stream), True
         return
@@ -208,7 +208,7 @@ class _Lifespan:
         self._started, self._stopping, self._stopped = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def start(self) -> None:
-        """Start the application up, if that has not been done. Raises `RuntimeError`: it failed to."""
+        """Start the application, once. Raises `RuntimeError`: the start failed."""
         if not self._is_begun:
             self._is_begun = True
             EventLoop.running().spawn(self._run)
@@ -300,7 +300,7 @@ class ASGITransport(httpx2.AsyncBaseTransport):
 
 
 class _SyncBody(httpx2.SyncByteStream):
-    """The body of a response of the application, read from another thread than it runs in."""
+    """The body of the application's response, read from another thread."""
 
     is_reusable = False
     event_loop = None
@@ -342,7 +342,7 @@ class _SyncBody(httpx2.SyncByteStream):
 
 
 class _LoopThread:
-    """An event loop in a thread of its own, which ends with the interpreter."""
+    """An event loop in a separate thread, which ends with the interpreter."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -357,7 +357,7 @@ class _LoopThread:
         await stop.wait()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run this in the loop, and wait for what it gives."""
+        """Run this in the loop, and wait for its result."""
         assert self._loop is not None
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
@@ -399,7 +399,7 @@ class SyncASGITransport(httpx2.BaseTransport):
 
     @property
     def errors(self) -> list[Exception]:
-        """What the application has raised when nobody waited for it any more."""
+        """The exceptions that the application raised after everybody had left."""
         return self._transport.errors
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:

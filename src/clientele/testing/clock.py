@@ -98,12 +98,12 @@ class VirtualClock(Clock):
             self._end(wait)
 
     def notice(self) -> None:
-        """The thread that calls this may wait, too."""
+        """Note the calling thread: it may wait on this clock."""
         with self._lock:
             self._threads.add(threading.get_ident())
 
     def _all_wait(self) -> bool:
-        """Whether no thread is known that may be running."""
+        """Whether every known thread waits."""
         with self._lock:
             if len(self._threads) > 1:
                 self._threads.intersection_update([thread.ident for thread in threading.enumerate()])

@@ -506,7 +506,7 @@ def _path_matcher(method: str, path: str) -> Callable[[httpx2.Request, Call], bo
 
 
 def _content(value: Any, call: Call, *, is_text: bool) -> tuple[bytes, str]:
-    """What is sent of a value, and its content type. A text is one where an error or another type is sent."""
+    """The body for a value, and its content type. Text stays text in errors, and with another content type."""
     if value is None:
         return b"", ""
     if isinstance(value, bytes | bytearray):

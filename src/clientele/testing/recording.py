@@ -51,7 +51,7 @@ _INCIDENTAL = ("connection", "date", "user-agent", "accept-encoding")  # headers
 
 @dataclass(eq=False)
 class Exchange:
-    """One request of a recording, and what came of it.
+    """One request of a recording, and its outcome.
 
     Attributes:
         request: Its method, URL, headers and body, without what is secret.
@@ -124,7 +124,7 @@ class record(StandIn):  # noqa: N801
         self.__exit__(kind, error, traceback)
 
     def redact(self, text: str) -> str:
-        """The text as it is written."""
+        """The text as the recording holds it."""
         return self._redact(without(self.secrets, text.encode()).decode())
 
     def number(self) -> int:
@@ -134,7 +134,7 @@ class record(StandIn):  # noqa: N801
             return self._count
 
     def write(self, line: dict[str, Any]) -> None:
-        """Write a line; nothing, once the recording is over."""
+        """Write a line, unless the recording is over."""
         with self._lock:
             if not self._file.closed:
                 self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -142,7 +142,7 @@ class record(StandIn):  # noqa: N801
 
 
 def recorded_request(request: httpx2.Request, content: bytes, redact: Redact) -> dict[str, Any]:
-    """A request as it is written down."""
+    """A request as the recording holds it."""
     content_type = request.headers.get("Content-Type", "")
     kind = media_type(content_type)
     body = redacted_body(content, kind)
@@ -173,12 +173,12 @@ def _shown(content: bytes, redact: Redact) -> str | dict[str, str]:
 
 
 def content_of(shown: Any) -> bytes:
-    """The bytes of a chunk that was written down."""
+    """The bytes of a recorded chunk."""
     return base64.b64decode(shown["base64"]) if isinstance(shown, dict) else shown.encode()
 
 
 class _Entry:
-    """One exchange, as it is written down."""
+    """One exchange, while it is recorded."""
 
     def __init__(self, recording: record) -> None:
         self._recording = recording
@@ -193,7 +193,7 @@ class _Entry:
 
     @contextlib.contextmanager
     def noting(self, request: httpx2.Request) -> Iterator[None]:
-        """Write down a request that is sent meanwhile, as far as that is done."""
+        """Record a request while it is sent."""
         stream = request.stream
         if not isinstance(stream, httpx2.ByteStream):
             request.stream = _Sent(stream)
@@ -245,7 +245,7 @@ class _Entry:
 
 
 def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
-    """The data up to a character that it breaks off in, and the rest; all of it if it is no text anyway."""
+    """Split data before a character that it cuts; all of it if it is no text."""
     for size in range(1, min(3, len(data)) + 1):
         if data[-size] >= 0xC0:  # the first byte of a character
             needed = 2 if data[-size] < 0xE0 else 3 if data[-size] < 0xF0 else 4
@@ -254,7 +254,7 @@ def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
 
 
 class _Recording(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """A transport of either side, whose exchanges are written down."""
+    """A transport of either side that records its exchanges."""
 
     def __init__(self, transport: Any, recording: record, *, is_owned: bool) -> None:
         self._transport = transport
@@ -295,7 +295,7 @@ class _Recording(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 def _recorded(response: httpx2.Response, entry: _Entry, kind: type[_Body | _AsyncBody]) -> httpx2.Response:
-    """The same response, whose body is written down as it is read."""
+    """The same response, with a body that is recorded as it is read."""
     entry.head(response)
     direct = response.direct_body if isinstance(response, WireResponse) else None
     body = kind(direct or response.stream, entry)
@@ -306,12 +306,12 @@ def _recorded(response: httpx2.Response, entry: _Entry, kind: type[_Body | _Asyn
 
 
 def copy_without_request(response: httpx2.Response, body: Any) -> WireResponse:
-    """The response as a transport gives it, with another body."""
+    """A copy of the response with another body, and without its request."""
     return WireResponse(response.status_code, headers=response.headers, stream=body, extensions=response.extensions)
 
 
 class _NotedBody:
-    """A body that is written down as it is read."""
+    """A body that is recorded as it is read."""
 
     def __init__(self, body: Any, entry: _Entry) -> None:
         self._body = body
@@ -388,7 +388,7 @@ class _AsyncBody(_NotedBody, httpx2.AsyncByteStream):
 
 
 class _Sent(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """The body of a request, which is kept as it is sent."""
+    """The body of a request, kept while it is sent."""
 
     def __init__(self, stream: Any) -> None:
         self.content = b""

@@ -35,7 +35,7 @@ _UNASKED = ("last-event-id",)  # what a request has when a stream reconnects, an
 
 
 class _PacedClock(VirtualClock):
-    """The time of this machine, so many times as fast."""
+    """The time of this machine, at another speed."""
 
     def __init__(self, speed: float) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def everywhere(path: str | os.PathLike[str], count: int | None = None, *, seed: 
 
 
 def read_recording(path: Path) -> list[Exchange]:
-    """The exchanges of a recording, in order. Raises `ValueError`: the file is none."""
+    """The exchanges of a recording, in order. Raises `ValueError`: the file is no recording."""
     exchanges: dict[int, Exchange] = {}
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -259,7 +259,7 @@ def _exception(end: str) -> Exception:
 
 
 def behind(body: bytes, event_id: str) -> int:
-    """Where the event behind the one with this id begins; 0 if there is none with it."""
+    """The position behind the event with this id; 0 if there is no such event."""
     start = found = 0
     for end in _BLANK_LINE.finditer(body):
         block = body[start : end.end()]

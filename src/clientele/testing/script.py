@@ -163,7 +163,7 @@ class Log(Sequence[Event]):
 
 
 def is_script(value: Any) -> bool:
-    """Whether it is an iterable of steps, and not one itself, as texts, mappings and models are."""
+    """Whether it is an iterable of steps. Texts, mappings and models are steps themselves."""
     is_step = isinstance(value, str | bytes | bytearray | memoryview | Mapping | pydantic.BaseModel | Log)
     return isinstance(value, Iterable) and not is_step and not hasattr(value, "_fields")  # of a named tuple
 
@@ -179,7 +179,7 @@ class Writer:
         self.content_type = unnamed.get(self.format) or format_.media_types[0]
 
     def actions(self, script: Iterable[Any], last_event_id: str) -> Iterator[Action]:
-        """What a body does when it follows this script."""
+        """The actions of a body that follows this script."""
         steps = self._flat(script, last_event_id)
         for step in steps:
             if isinstance(step, Wait):
@@ -218,7 +218,7 @@ class Writer:
         return _WRITERS[self.format](self, step)
 
     def name_of(self, step: Event) -> str | None:
-        """The name of an event, its own or that of its type in the `event_map`."""
+        """The name of an event: its own, or the one that the `event_map` has for its type."""
         if step.event is not None or self._items is None:
             return step.event
         types = self._items.event_map.types if self._items.event_map else {}

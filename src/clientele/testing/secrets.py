@@ -38,7 +38,7 @@ class JSONRedactor:
         self._line = bytearray()  # the beginning of a line, as far as it may be a prefix
 
     def feed(self, data: bytes) -> bytes:
-        """The next piece, without what is secret in it."""
+        """The next piece, without its secrets."""
         out = bytearray()
         for byte in data:
             self._take(byte, out)
@@ -125,7 +125,7 @@ class JSONRedactor:
 
 
 class TextRedactor:
-    """Leaves texts out of data that arrives in pieces. What may be the beginning of one waits for the next piece."""
+    """Removes texts from data that arrives in pieces. A possible beginning waits for the next piece."""
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._secrets = secrets
@@ -143,7 +143,7 @@ class TextRedactor:
         return data[:start]
 
     def rest(self) -> bytes:
-        """What was held back, since nothing more comes."""
+        """What was held back; call it at the end."""
         held, self._held = self._held, b""
         return held
 
@@ -152,14 +152,14 @@ class TextRedactor:
 
 
 def without(secrets: Sequence[bytes], data: bytes) -> bytes:
-    """The data with another text in place of these."""
+    """The data with these texts replaced."""
     for secret in secrets:
         data = data.replace(secret, REDACTED.encode())
     return data
 
 
 def redacted_body(content: bytes, media_type: str) -> bytes:
-    """A whole body without what is secret in it."""
+    """A whole body without its secrets."""
     if media_type == "application/x-www-form-urlencoded":
         return _FORM_FIELD.sub(_redacted_field, content)
     if media_type == "multipart/form-data":

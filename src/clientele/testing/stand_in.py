@@ -10,7 +10,7 @@ from ..http_clients import HTTPClients
 
 
 class StandIn:
-    """Entered with `with` or `async with`; it can be nested, and restores what was before."""
+    """Enter it with `with` or `async with`. It can be nested, and restores the former clients."""
 
     def __init__(self, client: APIClient) -> None:
         if not isinstance(client, APIClient):

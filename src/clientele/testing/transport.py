@@ -31,7 +31,7 @@ _CLOSED = "the response has been closed"
 
 @dataclass
 class Reply:
-    """What a request is answered with: an error, or a response whose body follows its actions, after a delay."""
+    """An answer: an error, or a response whose body follows its actions, after a delay."""
 
     delay: float = 0.0
     error: Exception | None = None
@@ -41,7 +41,7 @@ class Reply:
 
 
 class _Body:
-    """A body that follows a script. To the streams it is a body of the wire."""
+    """A body that follows a script. Streams read it as a body of the wire."""
 
     is_reusable = True
     event_loop: Any = None
@@ -57,7 +57,7 @@ class _Body:
         self._is_closed = False
 
     def _step(self) -> bytes | float:
-        """The next bytes, `b""` at the end; or the moment to wait for. Raises what the script breaks off with."""
+        """The next bytes, `b""` at the end; or the moment to wait for. Raises the error that ends the script."""
         while not self._is_closed:
             now = self._clock.elapsed
             if now < self._moment:
@@ -113,7 +113,7 @@ class AsyncBody(_Body, httpx2.AsyncByteStream):
         self._scope: anyio.CancelScope | None = None
 
     async def read(self) -> bytes:
-        """The next bytes; `b""` at the end. If it was cancelled, it may be read again."""
+        """Read the next bytes; `b""` at the end. You can read again after a cancelled read."""
         # A socket lets others run, in an endless stream, too. A read that is cancelled here has taken nothing yet.
         await anyio.lowlevel.checkpoint()
         while not isinstance(step := self._step(), bytes):
@@ -137,7 +137,7 @@ class AsyncBody(_Body, httpx2.AsyncByteStream):
 
 
 class FakeTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Answers requests of both sides with what `reply` makes of them.
+    """Answers requests of both sides with the result of `reply`.
 
     Parameters:
         clock: What waits are measured by.
@@ -187,7 +187,7 @@ def _end(changed: threading.Condition, is_over: threading.Event) -> None:
 
 
 def _before_head(timeouts: Mapping[str, float | None], reply: Reply) -> tuple[float, Exception | None]:
-    """How long the head of the response, or the error in place of it, lets wait, in seconds."""
+    """The delay before the head of the response, or before the error, in seconds."""
     for kind, phase in _PHASES.items():
         if isinstance(reply.error, kind):
             timeout = timeouts.get(phase)

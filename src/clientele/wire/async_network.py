@@ -43,14 +43,14 @@ class _AsyncStream(SocketStream, httpcore2.AsyncNetworkStream):
     event_loop: EventLoop
 
     def abort(self) -> None:
-        """Let go of the socket, from the loop's thread. A task that waits for it is woken."""
+        """Drop the socket, in the loop's thread. A waiting task is woken."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
         self.abort()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call this in the loop's thread. Any thread, and a finalizer, may ask for it."""
+        """Call this in the loop's thread. Safe in any thread, and in a finalizer."""
         self.event_loop.call_soon(function)
 
 
@@ -73,7 +73,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
 
     @classmethod
     async def open(cls, connection: socket.socket, event_loop: EventLoop) -> _AsyncioStream:
-        """Put a connected socket into the loop's hands."""
+        """Hand a connected socket to the loop."""
         stream = cls(connection, event_loop)
         try:
             await stream.loop.create_connection(lambda: stream, sock=connection)
@@ -83,7 +83,7 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         return stream
 
     def receive(self, timeout: float | None) -> asyncio.Future[None]:
-        """Wait until the reader has something to go on with. This is a future, which costs less than a coroutine."""
+        """Wait until the reader has something to process. Returns a future, which costs less than a coroutine."""
         if self._reading is not None and not self._reading.done():
             raise RuntimeError("another task is reading from this connection")
         if self._is_reading_paused:
@@ -93,14 +93,14 @@ class _AsyncioStream(asyncio.BufferedProtocol, _AsyncStream):
         return self._reading
 
     def start_reading(self) -> None:
-        """Give the reader what comes, from here on, whether anybody waits for it or not."""
+        """From now on, pass arriving bytes to the reader, even if nobody waits."""
         if self._unread:
             self.reader.receive(self.take_unread(len(self._unread)))
         self._is_reading_paused = False
         self._transport.resume_reading()
 
     def write_soon(self, data: bytes) -> int:
-        """Send this as soon as it can be; how many bytes are waiting to be sent."""
+        """Send this as soon as possible. Returns how many bytes wait to be sent."""
         if not self._transport.is_closing():
             self._transport.write(data)
         return self._transport.get_write_buffer_size()  # type: ignore[no-any-return]
@@ -319,7 +319,7 @@ async def _connect_in_trio(target: Target, timeout: float | None, event_loop: Ev
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What is at the bottom of trio's exceptions."""
+    """The causes of trio's exceptions."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from _causes(each)

@@ -22,7 +22,7 @@ from .pool import Pool, Ticket
 
 
 class Interrupt:
-    """Ends what a synchronous request waits for, from another thread: a connection, or the response."""
+    """Ends the wait of a synchronous request, from another thread: for a connection, or for the response."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,14 +30,14 @@ class Interrupt:
         self._end: Callable[[], object] = bool
 
     def set(self) -> None:
-        """End it, and whatever is waited for later."""
+        """End the current wait, and all later ones."""
         with self._lock:
             self._is_set = True
             end = self._end
         end()
 
     def watch(self, end: Callable[[], object]) -> None:
-        """From here on this is what ends it."""
+        """From now on, this ends the wait."""
         with self._lock:
             self._end = end
         if self._is_set:
@@ -92,7 +92,7 @@ class Connections:
         return ticket
 
     def do(self, step: Callable[..., object], *args: Any, **options: Any) -> None:
-        """Have the pool do this."""
+        """Let the pool do this, and carry out the results."""
         self._queue.append(functools.partial(step, *args, **options))
         self._settle()
 
@@ -133,7 +133,7 @@ class Connections:
 
 
 class _IdleReader:
-    """Reads a connection that nobody uses. Whatever comes is the end of it, and never the next response."""
+    """Reads an idle connection. Whatever arrives ends it, and is never the next response."""
 
     size = 0
     is_ready = False

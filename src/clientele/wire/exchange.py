@@ -37,7 +37,7 @@ def httpx2_error(error: Exception) -> Exception:
 
 
 def words(error: BaseException | None) -> str:
-    """What went wrong, in one line; some libraries leave that to the exception behind theirs."""
+    """What went wrong, in one line. Some libraries say it only in the cause of their exception."""
     while error is not None:
         if str(error):
             return " ".join(str(error).split())
@@ -57,7 +57,7 @@ class Exchange:
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what `trace` is told of the request
 
     def can_send_again(self, error: BaseException) -> bool:
-        """Whether the server has not processed the request, and its body is there to be sent again."""
+        """Whether the request can be sent again: the server has not processed it, and its body is available."""
         is_there = (
             isinstance(self.content, httpx2.ByteStream) or getattr(self.content, "used_up_by_sending", "") is None
         )
@@ -166,11 +166,11 @@ class _Body:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether reading it to its end would let its connection serve again."""
+        """Whether the connection can be reused after the body's end."""
         return self._reader.is_reusable and not self._is_released
 
     def let_go(self) -> None:
-        """Give the connection back, if all of the body has arrived; otherwise close it."""
+        """Give the connection back if the whole body has arrived; otherwise close it."""
         with self._lock:
             if self._is_released:
                 return
@@ -178,7 +178,7 @@ class _Body:
         _let_go(self._stream, self._reader, self._release)
 
     def _remaining(self, timeout: float) -> float:
-        """How much of the timeout is left. A cancelled read has used some of it up for the next one."""
+        """The rest of the timeout. A cancelled read counts towards the next one."""
         now = time.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
@@ -253,7 +253,7 @@ class ResponseBody(_Body, httpx2.SyncByteStream):
         return self._take()
 
     def close(self) -> None:
-        """Let go of the connection. Any thread may do that; one that waits for bytes is woken."""
+        """Drop the connection. Safe in any thread; a thread that waits for bytes is woken."""
         run(self._close())
 
     def __iter__(self) -> Iterator[bytes]:
@@ -283,7 +283,7 @@ class AsyncResponseBody(_Body, httpx2.AsyncByteStream):
         return self._take()
 
     async def aclose(self) -> None:
-        """Let go of the connection. A task that waits for bytes is woken."""
+        """Drop the connection. A task that waits for bytes is woken."""
         await self._close()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

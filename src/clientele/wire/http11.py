@@ -103,7 +103,7 @@ class RequestWriter:
         self._is_chunked = bool(codings)
 
     def frame(self, data: bytes) -> bytes:
-        """The next bytes of the body, as they are sent; an error, if they are more than the headers say."""
+        """Frame the next bytes of the body. Raises if they exceed what the headers say."""
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"the body of a request is made of bytes, not of {type(data).__name__}")
         data = bytes(data)
@@ -113,14 +113,14 @@ class RequestWriter:
         return data
 
     def count(self, size: int) -> None:
-        """Take note that so many bytes of the body are sent; an error, if they are more than the headers say."""
+        """Count sent bytes of the body. Raises if they exceed what the headers say."""
         self._missing -= 0 if self._is_chunked else size
         if self._missing < 0:
             problem = f"the body is longer than its Content-Length, {self.length} bytes; leave the header out"
             raise UnwritableRequest(problem)
 
     def end(self) -> bytes:
-        """What ends the body; an error, too, if that is shorter than the headers say."""
+        """The bytes that end the body. Raises if it is shorter than the headers say."""
         if self._missing:
             what = f"the body is {self._missing} bytes shorter than its Content-Length, {self.length} bytes"
             problem = f"{what}; leave the header out"
@@ -173,7 +173,7 @@ class ResponseReader:
         self._overhead = 0
 
     def take_head(self) -> Head:
-        """The head, once it is there. Raises `Exception`: it will not come."""
+        """The head, once it has arrived. Raises the error that prevents it."""
         if self.head is not None:
             self.is_ready = bool(self._pieces) or self.is_complete or self.error is not None
             return self.head

@@ -80,7 +80,7 @@ class HTTP2Response:
         self.is_request_sent = not request.is_framed
 
     def take_head(self) -> Head:
-        """The head, once it is there. Raises `Exception`: it will not come."""
+        """The head, once it has arrived. Raises the error that prevents it."""
         if self.head is not None:
             self.is_ready = bool(self._pieces) or self.is_complete or self.error is not None
             return self.head
