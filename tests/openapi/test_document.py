@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from typing import Any
 
 import pytest
 from tests.openapi.conftest import answering, document
@@ -103,3 +104,44 @@ def test_references_that_lead_nowhere_or_around_are_told(tmp_path):
     messages = [str(each) for each in generate(str(tmp_path / "a.json"), "shop").findings]
     assert [each for each in messages if "means itself" in each or "points to nothing" in each or "other.json" in each]
     assert "'other.json' cannot be followed" in textwrap.shorten(" ".join(messages), 10_000)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("paths", "/a"), 5),
+        (("paths", "/a", "get"), []),
+        (("paths", "/a", "get", "operationId"), {}),
+        (("paths", "/a", "get", "parameters"), {"x": 1}),
+        (("paths", "/a", "get", "parameters", 0), "x"),
+        (("paths", "/a", "get", "requestBody"), [1]),
+        (("paths", "/a", "get", "responses"), "x"),
+        (("paths", "/a", "get", "responses", "200"), 5),
+        (("paths", "/a", "get", "responses", "200", "content"), []),
+        (("paths", "/a", "get", "responses", "200", "content", "application/json"), True),
+        (("components", "schemas", "User"), "x"),
+        (("components", "schemas", "User", "type"), {"a": 1}),
+        (("components", "schemas", "User", "properties"), [1]),
+        (("components", "schemas", "User", "required"), 5),
+        (("components", "schemas", "User", "properties", "name"), 5),
+        (("components", "securitySchemes", "key"), None),
+        (("servers",), "x"),
+        (("tags",), {}),
+        (("info",), []),
+    ],
+)
+def test_what_is_malformed_is_passed_over_and_the_rest_is_generated(tmp_path, place, value):
+    parameter = {"name": "q", "in": "query", "schema": {"type": "string"}}
+    user = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    reference = {"$ref": "#/components/schemas/User"}
+    get = {**answering(reference, operationId="a"), "parameters": [parameter], "tags": ["x"]}
+    whole = document(
+        {"/a": {"get": get}, "/b": {"get": answering(operationId="b")}}, {"User": user}, tags=[], servers=[]
+    )
+    whole["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "basic"}}
+    part: Any = whole
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert "async def b(" in generate(str(tmp_path / "a.json"), "shop").files["client.py"]

@@ -213,6 +213,17 @@ def test_a_stream_of_a_type_that_is_none_of_ours_is_told(stream):
     assert package.findings == [f"{place}: a stream of multipart/mixed has no counterpart; it is bytes"]
 
 
+@pytest.mark.parametrize("level", ["response", "media"])
+def test_x_streaming_may_stand_deeper(generate, level):
+    operation = answering(ref("Item"), operationId="watch")
+    response = operation["responses"]["200"]
+    (response if level == "response" else response["content"]["application/json"])["x-streaming"] = True
+    package = generate(document({"/watch": {"get": operation}}, SCHEMAS))
+    with testing.fake(package.client) as server:
+        server.on(package.watch).returns(b'{"name": "a"}\n', headers={"Content-Type": "application/jsonl"})
+        assert [item.name for item in package.watch()] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("extension", "media_type", "body"),
     [

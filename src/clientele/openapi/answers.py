@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .document import Document, Place
+from .document import Document, Place, members_of
 from .media_types import chosen_media_type, is_json
 from .overlay import Overlay
 from .schemas import Schemas
@@ -48,7 +48,7 @@ class Answers:
         types: dict[str, str] = {}
         stream: StreamAnswer | None = None
         for status in successes:
-            response, where = self._document.resolved(responses[status], (*place, "responses", status))
+            response, where = self._document.object(responses[status], (*place, "responses", status))
             extra = "" if len(successes) == 1 else status.title()
             result, found = self._success(response, status, where, f"{hint}{extra}", said)
             stream = stream or found
@@ -81,16 +81,18 @@ class Answers:
         types: dict[str, str],
     ) -> tuple[StreamAnswer | None, dict[str, str]]:
         """What `x-fern-streaming` and `x-streaming` say beside, or in place of, a media type."""
-        said = operation.get("x-fern-streaming", operation.get("x-streaming"))
+        response, media, where = self._json_of_success(operation, place)
+        key, said = "x-fern-streaming", operation.get("x-fern-streaming")
+        if said is None:
+            holders = (operation, response, media)
+            key, said = "x-streaming", next((each["x-streaming"] for each in holders if "x-streaming" in each), None)
         if not said or (stream is not None and not isinstance(said, Mapping)):
             return stream, types
-        key = "x-fern-streaming" if "x-fern-streaming" in operation else "x-streaming"
         details: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
         if stream is None:
-            schema: Any = details.get("response-stream")
-            where: Place = (*place, key, "response-stream")
-            if schema is None:
-                schema, where = self._json_of_success(operation, place)
+            schema: Any = media.get("schema")
+            if "response-stream" in details:
+                schema, where = details["response-stream"], (*place, key, "response-stream")
             if details.get("format") == "sse":
                 stream = self._streams.answer("text/event-stream", {"schema": schema}, where[:-1], f"{hint}Event")
             else:
@@ -106,13 +108,16 @@ class Answers:
             stream.options["until"] = repr(end)
         return stream, types
 
-    def _json_of_success(self, operation: Mapping[str, Any], place: Place) -> tuple[Any, Place]:
-        for status, given in operation.get("responses", {}).items():
-            response, where = self._document.resolved(given, (*place, "responses", str(status)))
-            for media_type, media in (response.get("content") or {}).items():
-                if str(status)[:1] in ("2", "d") and is_json(media_type):
-                    return media.get("schema"), (*where, "content", media_type, "schema")
-        return None, place
+    def _json_of_success(
+        self, operation: Mapping[str, Any], place: Place
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any], Place]:
+        """The first response that succeeds with JSON, its media type object, and where the schema of that stands."""
+        for status, given in members_of(operation.get("responses")):
+            response, where = self._document.object(given, (*place, "responses", status))
+            for media_type, media in members_of(response.get("content")):
+                if status[:1] in ("2", "d") and is_json(media_type) and isinstance(media, Mapping):
+                    return response, media, (*where, "content", media_type, "schema")
+        return {}, {}, place
 
     def _success(
         self, response: Mapping[str, Any], status: str, place: Place, hint: str, said: Mapping[str, Any]
@@ -126,8 +131,7 @@ class Answers:
         complete: list[tuple[str, str]] = []
         stream: StreamAnswer | None = None
         for media_type, given in content.items():
-            media, where = self._document.resolved(given, (*place, "content", media_type))
-            media = media if isinstance(media, Mapping) else {}
+            media, where = self._document.object(given, (*place, "content", media_type))
             if self._streams.format_of(media_type, media):
                 if stream is None:
                     suffix = "Event" if media_type.startswith("text/event-stream") else "Item"
@@ -179,7 +183,7 @@ class Answers:
             key = status.upper() if status != "default" else status
             if status in successes or status.startswith("x-") or not (key in _ERRORS or key[:1] in "1345"):
                 continue
-            response, where = self._document.resolved(given, (*place, "responses", status))
+            response, where = self._document.object(given, (*place, "responses", status))
             if not (key in _ERRORS or (key.isdigit() and 300 <= int(key) <= 599)):
                 self._document.find(where, f"{status!r} is no status of an answer that a client sees")
                 continue

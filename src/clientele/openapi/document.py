@@ -95,6 +95,15 @@ class Document:
                 value = {**value, **beside}
         return value, place
 
+    def object(self, value: Any, place: Place) -> tuple[Mapping[str, Any], Place]:
+        """The object that a value is, or refers to, and where that stands; an empty one, and a finding, otherwise."""
+        found, where = self.resolved(value, place)
+        if isinstance(found, Mapping):
+            return found, where
+        if found is not None:
+            self.find(place, f"is {found!r:.40}, where an object is wanted; it is left out")
+        return {}, where
+
     def target(self, reference: str, place: Place) -> tuple[Any, Place] | None:
         """What a reference points to, and where that stands; `None`, and a finding, where there is nothing."""
         address, _, fragment = reference.partition("#")
@@ -122,14 +131,14 @@ class Document:
 
     def operations(self) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any], Place]]:
         """Each operation: its method, its path, itself, the path item that it is in, and its place."""
-        for path, given in _members(self.root.get("paths")):
-            item, place = self.resolved(given, ("paths", path))
-            members = dict(_members(item))
+        for path, given in members_of(self.root.get("paths")):
+            item, place = self.object(given, ("paths", path))
+            members = dict(members_of(item))
             # In an order of our own: FastAPI writes the methods of one route in any order.
             for method in (each for each in METHODS if each in members):
                 operation = members.pop(method)
                 yield method.upper(), path, operation if isinstance(operation, Mapping) else {}, item, (*place, method)
-            for name, each in _members(members.pop("additionalOperations", None)):
+            for name, each in members_of(members.pop("additionalOperations", None)):
                 yield name, path, each, item, (*place, "additionalOperations", name)
             for name in members:
                 if not name.startswith("x-") and name not in _OF_ALL_OPERATIONS:
@@ -173,7 +182,8 @@ def _unescaped(part: str) -> str:
     return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
-def _members(value: Any) -> list[tuple[str, Any]]:
+def members_of(value: Any) -> list[tuple[str, Any]]:
+    """The members of an object; none of anything else."""
     return [(str(name), each) for name, each in value.items()] if isinstance(value, Mapping) else []
 
 

@@ -84,6 +84,9 @@ class Operations:
         both_sides: bool,
     ) -> Iterator[Function]:
         operation_id = operation.get("operationId")
+        if not isinstance(operation_id, str | None):
+            self._document.find((*place, "operationId"), "is no text; the function is named by its method and path")
+            operation_id = None
         said = {
             **self._overlay.operations.get(f"{method} {path}", {}),
             **self._overlay.operations.get(str(operation_id), {}),

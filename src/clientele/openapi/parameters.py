@@ -12,7 +12,7 @@ from .document import Document, Place
 from .media_types import chosen_media_type, is_json
 from .names import class_name, parameter_name, unique
 from .overlay import Overlay
-from .schemas import Schemas, optional
+from .schemas import Schemas, listed, optional
 
 REQUIRED = object()  # the default of a parameter that has none
 
@@ -126,9 +126,9 @@ class Parameters:
         """The parameters of an operation, and those of its path that it does not say otherwise."""
         seen: dict[tuple[str, str], tuple[Mapping[str, Any], Place]] = {}
         for holder, where in ((item, place[:-1]), (operation, place)):
-            for number, given in enumerate(holder.get("parameters") or ()):
-                value, inner = self._document.resolved(given, (*where, "parameters", str(number)))
-                if isinstance(value, Mapping) and value.get("name"):
+            for number, given in enumerate(listed(holder.get("parameters"))):
+                value, inner = self._document.object(given, (*where, "parameters", str(number)))
+                if value.get("name"):
                     seen[str(value.get("in")), str(value["name"])] = (value, inner)
                 else:
                     self._document.find(inner, "is no parameter; it is left out")
@@ -252,8 +252,8 @@ class Parameters:
         *,
         is_stream: bool,
     ) -> list[Parameter]:
-        body, where = self._document.resolved(operation.get("requestBody"), (*place, "requestBody"))
-        content = body.get("content") if isinstance(body, Mapping) else None
+        body, where = self._document.object(operation.get("requestBody"), (*place, "requestBody"))
+        content = body.get("content")
         if not isinstance(content, Mapping) or not content:
             return []
         chosen = chosen_media_type(content, said.get("body"), where, self._overlay)
@@ -263,8 +263,7 @@ class Parameters:
                 self._document.find(
                     (*where, "content", media_type), f"is left out: the body is sent as {chosen}; {cure}"
                 )
-        media, inner = self._document.resolved(content[chosen], (*where, "content", chosen))
-        media = media if isinstance(media, Mapping) else {}
+        media, inner = self._document.object(content[chosen], (*where, "content", chosen))
         schema, inner = media.get("schema"), (*inner, "schema")
         plain = chosen.partition(";")[0].strip().lower()
         doc = str(body.get("description") or "").strip()
@@ -372,11 +371,12 @@ class Parameters:
         candidates: dict[str, tuple[Any, Place]] = {}
         for given, where in self._declared(operation, item, place):
             candidates[str(given["name"])] = (given.get("schema"), (*where, "schema"))
-        body, where = self._document.resolved(operation.get("requestBody"), (*place, "requestBody"))
-        content = body.get("content") if isinstance(body, Mapping) else None
+        body, where = self._document.object(operation.get("requestBody"), (*place, "requestBody"))
+        content = body.get("content")
         if isinstance(content, Mapping) and content:
             chosen = chosen_media_type(content, said.get("body"), where, self._overlay)
-            candidates |= self._schemas.members(content[chosen].get("schema"), (*where, "content", chosen, "schema"))
+            media, where = self._document.object(content[chosen], (*where, "content", chosen))
+            candidates |= self._schemas.members(media.get("schema"), (*where, "schema"))
         if wanted in candidates:
             return Flag(wanted, streamed=True, complete=False)
         if "stream_format" in candidates:

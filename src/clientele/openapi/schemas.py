@@ -49,6 +49,28 @@ _TEXT = {
     "uuid": "UUID",
     "decimal": "Decimal",
 }
+# What the values of keywords are; of a keyword that is not here, they may be anything.
+_VALUES: dict[str, type | tuple[type, ...]] = {
+    "$ref": str,
+    "type": (str, list),
+    "enum": list,
+    "required": list,
+    "properties": Mapping,
+    "patternProperties": Mapping,
+    "discriminator": Mapping,
+    "items": (Mapping, bool),
+    "additionalProperties": (Mapping, bool),
+    "allOf": list,
+    "anyOf": list,
+    "oneOf": list,
+    "prefixItems": list,
+    "format": str,
+    "pattern": str,
+    "description": str,
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), int),
+    **dict.fromkeys(("minimum", "maximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum"), (bool, int, float)),
+}
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "boolean": bool,
@@ -110,7 +132,7 @@ class Schemas:
         if "$ref" in schema:
             name = schema["$ref"].removeprefix(REFERENCE)
             return name in within or self._is_single(self.models[name], (*within, name))
-        if "properties" in schema or "object" in (schema.get("type"), *_listed(schema.get("type"))):
+        if "properties" in schema or "object" in (schema.get("type"), *listed(schema.get("type"))):
             return False
         parts = [each for keyword in _COMBINED for each in schema.get(keyword, ())]
         items = schema.get("items")
@@ -120,9 +142,15 @@ class Schemas:
         return "properties" not in model and not _ALTERNATIVES & model.keys() and "allOf" not in model
 
     def resolved(self, schema: Any, place: Place) -> tuple[Mapping[str, Any], Place]:
-        """What a schema is behind its references, as it stands in the document."""
+        """What a schema is behind its references, without keywords whose values cannot be theirs."""
         value, place = self._document.resolved(schema, place)
-        return (value if isinstance(value, Mapping) else {}), place
+        return (self._sound(value, place) if isinstance(value, Mapping) else {}), place
+
+    def _sound(self, schema: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
+        wrong = [each for each, kinds in _VALUES.items() if each in schema and not isinstance(schema[each], kinds)]
+        for each in wrong:
+            self._document.find((*place, each), f"is {schema[each]!r:.40}, which it cannot be; it is left out")
+        return {name: each for name, each in schema.items() if name not in wrong} if wrong else schema
 
     def members(self, schema: Any, place: Place) -> dict[str, tuple[Any, Place]]:
         """The properties that an object has, those of all parts of an `allOf` among them."""
@@ -197,7 +225,7 @@ class Schemas:
         said = value.get("discriminator")
         named = said.get("propertyName") if isinstance(said, Mapping) else None
         properties = [self.members(*member) for member in members]
-        for name in [named] if named else list(properties[0]):
+        for name in [named] if isinstance(named, str) else list(properties[0]):
             tags = [self.texts(*each[name]) if name in each else [] for each in properties]
             every = [tag for several in tags for tag in several]
             if all(tags) and len(set(every)) == len(every):
@@ -228,6 +256,7 @@ class Schemas:
         if not isinstance(schema, Mapping):
             self._document.find(place, f"is {schema!r:.40}, which is read as anything at all")
             return {}
+        schema = self._sound(schema, place)
         if isinstance(reference := schema.get("$ref"), str):
             return self._reference(reference, schema, place)
         out: dict[str, Any] = {}
@@ -435,7 +464,8 @@ def _has_type(value: Any, type_: Any) -> bool:
     return isinstance(value, _KINDS[type_]) and isinstance(value, bool) == (type_ == "boolean")
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """The items of a list; none of anything else."""
     return value if isinstance(value, list) else []
 
 

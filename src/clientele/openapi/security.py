@@ -44,11 +44,11 @@ def credentials(document: Document, overlay: Overlay, package: str) -> list[Cred
     overlay.check_used("security", schemes)
     found: list[Credential] = []
     for name, given in schemes.items():
-        scheme, place = document.resolved(given, ("components", "securitySchemes", name))
+        scheme, place = document.object(given, ("components", "securitySchemes", name))
         kind = str(scheme.get("type", "")).lower()
         http = str(scheme.get("scheme", "")).lower()
         said = overlay.security.get(name, {})
-        if kind == "apikey" and scheme.get("in") in _API_KEYS and scheme.get("name"):
+        if kind == "apikey" and str(scheme.get("in")) in _API_KEYS and scheme.get("name"):
             default, send = "api_key", _API_KEYS[scheme["in"]].format(name=str(scheme["name"]))
             doc = f"The API key, sent as {scheme['name']!r} in the {scheme['in']} (`{name}`)."
         elif kind == "http" and http == "basic":
