@@ -237,7 +237,13 @@ def test_texts_of_the_document_cannot_leave_their_docstrings(generate):
         ],
         tags=[nasty],
     )
-    whole = document({'/a"{x}\\': {"get": operation}}, info={"title": nasty, "description": nasty, "version": nasty})
+    variables = {nasty: {"default": "eu", "description": nasty}}
+    servers = [{"url": "https://{" + nasty + "}{__import__('os').abort()}.example", "variables": variables}]
+    tags = {f"{nasty}{each}": {"const": f"{each}{nasty}"} for each in "ab"}
+    union = [{"type": "object", "properties": {nasty: tags[name]}, "required": [nasty]} for name in tags]
+    stream = {"200": {"description": nasty, "content": {"text/event-stream": {"schema": {"oneOf": union}}}}}
+    paths = {'/a"{x}\\': {"get": operation}, f"/{nasty}": {"get": {"operationId": "watch", "responses": stream}}}
+    whole = document(paths, servers=servers, info={"title": nasty, "description": nasty, "version": nasty})
     assert generate(whole).ask.__doc__
 
 

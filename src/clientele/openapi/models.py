@@ -139,7 +139,7 @@ def _open_union_source(union: OpenUnion) -> str:
 
 
 class {union.unknown}(BaseModel):
-    """A member of `{union.name}` whose `{name}` the document does not know."""
+    """A member of `{union.name}` that the document does not know by its `{field_name}`."""
 
     model_config = ConfigDict(extra="allow")
 

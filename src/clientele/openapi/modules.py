@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .document import Document
+from .document import Document, members_of
 from .names import module_name, parameter_name, unique
 from .operations import Function
 from .overlay import Overlay
@@ -21,6 +21,7 @@ MANY = 40
 
 _WIDTH = 88  # of docstrings, from their own margin
 _WRAP: dict[str, Any] = {"width": _WIDTH, "break_long_words": False, "break_on_hyphens": False}
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _DEFAULT_BASE_URL = "http://localhost:8000"
 
 # What a name in a module is imported from; names of models come from `.models`.
@@ -198,12 +199,15 @@ def _base_url(document: Document, overlay: Overlay) -> tuple[str, dict[str, tupl
     servers = document.root.get("servers")
     server = servers[0] if isinstance(servers, list) and servers and isinstance(servers[0], Mapping) else {}
     url = str(server.get("url") or "/")
-    variables = server.get("variables")
-    found = {
-        str(name): (str(each.get("default", "")), " ".join(str(each.get("description") or "").split()))
-        for name, each in (variables.items() if isinstance(variables, Mapping) else ())
-        if isinstance(each, Mapping) and f"{{{name}}}" in url
-    }
+    variables = dict(members_of(server.get("variables")))
+    found: dict[str, tuple[str, str]] = {}
+    for name in _PLACEHOLDER.findall(url):
+        variable = variables.get(name)
+        if not isinstance(variable, Mapping):
+            default = name if re.fullmatch(r"[\w.-]+", name) else ""
+            document.find(("servers", "0", "url"), f"no variable describes {{{name}}}; its default is {default!r}")
+            variable = {"default": default}
+        found[name] = str(variable.get("default", "")), " ".join(str(variable.get("description") or "").split())
     if "://" not in url:
         origin = "/".join(document.base.split("/")[:3]) if "://" in document.base else _DEFAULT_BASE_URL
         url = origin + "/" + url.lstrip("/")
@@ -218,7 +222,10 @@ def _client(
     helpers: str,
 ) -> str:
     url, variables = base_url
-    arguments = {name: unique(parameter_name(name), [each.argument for each in credentials]) for name in variables}
+    arguments: dict[str, str] = {}
+    for name in variables:
+        taken = {"base_url", "settings", *arguments.values(), *(each.argument for each in credentials)}
+        arguments[name] = unique(parameter_name(name), taken)
     docs = [
         f"    {each.argument}: {each.doc} A function without parameters is called for each request. Default: the"
         f" environment's variable `{each.variable}`, if it is set."
@@ -235,11 +242,14 @@ def _client(
     docs.append("    **settings: The other keywords of `api.APIClient`.")
     signature = [f"{each.argument}: Credential = None" for each in credentials]
     signature += [f"{arguments[name]}: str = {default!r}" for name, (default, _) in variables.items()]
-    formatted = re.sub(r"\{([^}]*)\}", lambda match: f"{{{arguments.get(match[1], match[1])}}}", url)
     signature.append("base_url: str | None = None" if variables else f"base_url: str = {url!r}")
     lines = []
     if variables:
-        lines += ["    if base_url is None:", f"        base_url = f{formatted!r}"]
+        # Only the names of arguments stand in braces: a document's text is never code.
+        parts = _PLACEHOLDER.split(url)
+        parts[::2] = [each.replace("{", "{{").replace("}", "}}") for each in parts[::2]]
+        parts[1::2] = [f"{{{arguments[each]}}}" for each in parts[1::2]]
+        lines += ["    if base_url is None:", f"        base_url = f{''.join(parts)!r}"]
     settings = ["base_url=base_url"]
     if credentials:
         lines += ["", "    def authenticate(request: httpx2.Request) -> httpx2.Request:"]

@@ -152,7 +152,7 @@ def _header(document: Document) -> str:
     info = info if isinstance(info, Mapping) else {}
     what = " ".join(f"{info.get('title') or ''} {info.get('version') or ''}".split())
     shown = f" ({what})" if what else ""
-    return f"{_MARK} from {document.name}{shown}.\n{_WARNING}\n\n"
+    return f"{_MARK} from {' '.join(document.name.split())}{shown}.\n{_WARNING}\n\n"
 
 
 def formatted(files: Mapping[str, str]) -> dict[str, str]:
