@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
+
+from ..client import APIClient
 from .document import Document, members_of
 from .names import module_name, parameter_name, unique
 from .operations import Function
@@ -211,6 +214,11 @@ def _base_url(document: Document, overlay: Overlay) -> tuple[str, dict[str, tupl
     if "://" not in url:
         origin = "/".join(document.base.split("/")[:3]) if "://" in document.base else _DEFAULT_BASE_URL
         url = origin + "/" + url.lstrip("/")
+    try:
+        APIClient(base_url=_PLACEHOLDER.sub(lambda match: found[match[1]][0], url))
+    except (ValueError, httpx2.InvalidURL) as error:
+        document.find(("servers", "0", "url"), f"{error}; base_url is {_DEFAULT_BASE_URL!r}")
+        return _DEFAULT_BASE_URL, {}
     return url.rstrip("/"), found
 
 

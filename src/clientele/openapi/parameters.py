@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from ..headers import is_token
 from .document import Document, Place
@@ -18,6 +19,7 @@ REQUIRED = object()  # the default of a parameter that has none
 
 _IGNORED_HEADERS = ("accept", "content-type", "authorization")  # OpenAPI, "Parameter Object"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _MARKERS = {"path": "Path", "query": "Query", "header": "Header", "cookie": "Cookie"}
 _JOINED = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
 _FILE_TYPE = "UploadFile"
@@ -118,6 +120,7 @@ class Parameters:
                 found.append(Parameter(fills[raw], "str", is_positional=True))
         found += self._body(operation, place, hint, taken, flag, said, is_stream=is_stream)
         written = _PLACEHOLDER.sub(lambda match: f"{{{fills[match[1]]}}}", path).partition("#")[0]
+        written = _UNPRINTABLE.sub(lambda match: quote(match[0]), written)
         return found, written
 
     def _declared(
