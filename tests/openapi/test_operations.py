@@ -454,6 +454,19 @@ def test_every_method(generate, method):
         assert server.requests[-1].method == method.upper()
 
 
+def test_statuses_and_methods_that_are_none_are_told(generate):
+    responses = {
+        **answering({}, operationId="ask")["responses"],
+        "٤٠٤": response(ref("Problem")),
+        "4²": response(),
+        "2٠٠": response({"type": "string"}),
+    }
+    item = {"get": {"operationId": "ask", "responses": responses}, "additionalOperations": {"a b": {}}}
+    package = generate(document({"/ask": item}, SCHEMAS))
+    assert "#/paths/~1ask/additionalOperations/a b: is no method of HTTP; it is left out" in package.findings
+    assert "٤٠٤" not in package.source
+
+
 def test_methods_beyond_those_of_the_standard(generate):
     item = {"additionalOperations": {"COPY": answering("nothing", operationId="copy_it")}}
     package = generate(document({"/ask": item}))

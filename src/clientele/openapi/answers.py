@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,11 @@ class Answer:
     stream: StreamAnswer | None
     by_status: dict[str, str]  # the statuses as they are written, and the types of their answers
     errors: dict[str, str]
+
+
+def is_status(key: str) -> bool:
+    """Whether the key of a response is one status."""
+    return re.fullmatch("[1-5][0-9][0-9]", key) is not None
 
 
 class Answers:
@@ -65,7 +71,7 @@ class Answers:
         errors = dict(self._errors(responses, place, hint, {*successes}))
         by_status: dict[str, str] = {}
         if len(set(types.values())) > 1:
-            spelled = [each for each in types if each.isdigit()]
+            spelled = [each for each in types if is_status(each)]
             content = [each for each in spelled if types[each] != "None"]
             if len({types[each] for each in content}) > 1 or len(spelled) < len(types):
                 by_status = {each: types[each] for each in spelled}
@@ -184,7 +190,7 @@ class Answers:
             if status in successes or status.startswith("x-") or not (key in _ERRORS or key[:1] in "1345"):
                 continue
             response, where = self._document.object(given, (*place, "responses", status))
-            if not (key in _ERRORS or (key.isdigit() and 300 <= int(key) <= 599)):
+            if not (key in _ERRORS or (is_status(key) and int(key) >= 300)):
                 self._document.find(where, f"{status!r} is no status of an answer that a client sees")
                 continue
             content = response.get("content")

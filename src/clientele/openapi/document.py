@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 import yaml
 
+from ..headers import is_token
 from ..redaction import printable_url
 
 Place: TypeAlias = tuple[str, ...]
@@ -139,7 +140,11 @@ class Document:
                 operation = members.pop(method)
                 yield method.upper(), path, operation if isinstance(operation, Mapping) else {}, item, (*place, method)
             for name, each in members_of(members.pop("additionalOperations", None)):
-                yield name, path, each, item, (*place, "additionalOperations", name)
+                where = (*place, "additionalOperations", name)
+                if is_token(name) and isinstance(each, Mapping):
+                    yield name, path, each, item, where
+                else:
+                    self.find(where, "is no method of HTTP; it is left out")
             for name in members:
                 if not name.startswith("x-") and name not in _OF_ALL_OPERATIONS:
                     self.find((*place, name), "is no method of HTTP; it is left out")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .answers import EVERY_ERROR, Answer, Answers
+from .answers import EVERY_ERROR, Answer, Answers, is_status
 from .document import Document, Place
 from .names import class_name, function_name, operation_name, streaming_name, unique
 from .overlay import Overlay
@@ -158,8 +158,8 @@ class Operations:
             statuses = {**answer.by_status, **raised}
         options |= {key: repr(said[key]) for key in ("retry", "timeout") if key in said}
         # The widest first: what comes later wins.
-        ranges = {each: statuses[each] for each in sorted(statuses, key=EVERY_ERROR.__ne__) if not each.isdigit()}
-        exact = {status: type_ for status, type_ in statuses.items() if status.isdigit()}
+        ranges = {each: statuses[each] for each in sorted(statuses, key=EVERY_ERROR.__ne__) if not is_status(each)}
+        exact = {status: type_ for status, type_ in statuses.items() if is_status(status)}
         if statuses:
             parts = [f"dict.fromkeys({status}, {type_})" for status, type_ in ranges.items()]
             if exact:
