@@ -45,6 +45,12 @@ def test_where_nothing_came_nothing_is_learned(run, serve):
     assert "404 Not Found" in done.stderr
 
 
+def test_a_recording_that_is_not_there_is_no_host(run):
+    done = run("learn", "talk.jsonl")
+    assert done.exit_code == 2
+    assert "talk.jsonl: there is no such recording" in done.stderr
+
+
 def test_a_quiet_stream_is_watched_for_a_while(run, serve):
     server = serve(EVENT_STREAM + chunk(EVENTS[:27]))
     done = run("learn", f"{server.url}/events", "--for", "300ms")

@@ -66,6 +66,8 @@ def learn(
     items = ItemOptions(stream_format=stream_format, limit=limit)
     if Path(source).is_file():
         seen, code = _recorded(Path(source), items, messages)
+    elif source.endswith(".jsonl") and "://" not in source:
+        raise typer.BadParameter(f"{source}: there is no such recording")
     else:
         seen, code = _watched(whole_url(source), request, items, for_ or _SECONDS, messages)
     if seen is None or not seen.events:
