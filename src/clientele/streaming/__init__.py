@@ -1,1 +1,1 @@
-"""From a response's bytes to validated items."""
+"""Turn a response's bytes into validated items."""

@@ -31,7 +31,7 @@ MAX_WAIT_FOR_END = 0.25
 """How long `finish` waits for the end of a body, in seconds."""
 
 MAX_SIZE_BEFORE_END = 64 * 1024
-"""How much may stand between a stream's own end and the end of its body, in bytes."""
+"""How many bytes `finish` reads between the end of a stream and the end of its body."""
 
 MAX_SIZE_IN_PLACE_OF_STREAM = 1024 * 1024
 """How much is read of what came where a stream was expected, in bytes."""
@@ -56,16 +56,16 @@ class _Body:
         self.response = response
         self.owner = owner
         self._process = os.getpid()
-        if not response.is_stream_consumed:  # otherwise an event hook has read it, or it came whole
+        if not response.is_stream_consumed:  # an event hook may have read it, or the transport returned it complete
             self._direct = response.direct_body if isinstance(response, WireResponse) else None
             if "Content-Encoding" in response.headers:
                 self._decoder = content_decoder(response.headers.get_list("Content-Encoding"))
-            response.is_stream_consumed = self._direct is not None  # nobody else can read it then
+            response.is_stream_consumed = self._direct is not None  # keeps others from reading it
         self._source: Any = self._direct or self._httpx_body(response)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the reading has ended, or what it belongs to has been closed."""
+        """Whether the body or its owner has been closed."""
         return self._is_closed or self.owner.is_closed
 
     def set_timeout(self, timeout: float | None) -> None:
@@ -92,7 +92,7 @@ class _Body:
         if self._direct is None or not self._direct.is_reusable or self._process != os.getpid():
             return
         deadline, size = self.owner.clock.monotonic() + MAX_WAIT_FOR_END, 0
-        with contextlib.suppress(httpx2.RequestError):  # nobody asked for what comes here
+        with contextlib.suppress(httpx2.RequestError):  # the stream is complete: an error in the rest does not matter
             while size <= MAX_SIZE_BEFORE_END:
                 self._direct.timeout = max(0.0, deadline - self.owner.clock.monotonic())
                 if not (data := await settled(self._direct.read())):
@@ -101,7 +101,7 @@ class _Body:
 
 
 class _HTTPXBody:
-    """A body that httpx2 reads."""
+    """Read a body through httpx2."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -129,7 +129,7 @@ class _HTTPXBody:
             self._response.close()
             self._in_use.release()
         elif self._response.http_version.startswith("HTTP/1") and "network_stream" in self._response.extensions:
-            with contextlib.suppress(OSError):  # the connection is gone already
+            with contextlib.suppress(OSError):  # the connection is already closed
                 self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
@@ -143,7 +143,7 @@ class _AsyncHTTPXBody:
         self._is_begun = self._has_ended = False
         self._error: Exception | None = None
         self._chunk: bytes | None = None
-        self._changed = anyio.Event()  # since somebody looked last
+        self._changed = anyio.Event()  # replaced at each change
         self._closed = anyio.Event()
 
     async def read(self) -> bytes:
@@ -189,11 +189,11 @@ class _AsyncHTTPXBody:
                         self._change()
             if self._scope.cancelled_caught:
                 self._error = httpx2.ReadError("the response has been closed")
-        except Exception as error:  # for whoever reads
+        except Exception as error:  # raised by the next `read`
             self._error = error
         finally:
             self._has_ended = True
-            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # it is left, whatever it says to that
+            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # no reader is left to report it to
                 await self._response.aclose()
             self._change()
             self._closed.set()
@@ -205,21 +205,25 @@ class Body(_Body):
     _httpx_body = _HTTPXBody
 
     def read(self) -> bytes:
-        """Wait for the next bytes; `b""` at the end.
+        """Wait for the next bytes. Returns `b""` at the end.
 
         Raises:
-            httpx2.RequestError: They did not come, or cannot be decoded.
-            RuntimeError: The process was forked since.
+            httpx2.RequestError: The connection failed, or the bytes cannot be decoded.
+            RuntimeError: The process has forked since the body was opened.
         """
         if self._process != os.getpid():
             raise RuntimeError("this stream was opened before the process was forked; open another in the child")
         return cast("bytes", self._source.read()) if self._decoder is None else run(self._read_decoded())
 
     def read_response(self, timeout: float | None) -> httpx2.Response:
-        """Read what comes within the timeout, in seconds, of what is no stream; close it, and give it with that."""
-        self.set_timeout(timeout)  # a stream waits for ever, its error does not
+        """Read a response that is not a stream, and close it. Returns it with the content that arrived in time.
+
+        Parameters:
+            timeout: The limit in seconds for the whole content; `None` for no limit.
+        """
+        self.set_timeout(timeout)  # replaces the timeout of the stream, which may be unlimited
         content, deadline = bytearray(), self.owner.clock.monotonic() + (math.inf if timeout is None else timeout)
-        with contextlib.suppress(httpx2.RequestError):  # the status is the news; what came must do
+        with contextlib.suppress(httpx2.RequestError):  # the status matters most; partial content is enough
             while self._takes_more(content, self.read(), deadline):
                 pass
         self.close()
@@ -231,11 +235,11 @@ class Body(_Body):
         self.close()
 
     def close(self) -> None:
-        """Close the response; any thread may do that. Closing it again, or in a forked process, does nothing."""
+        """Close the response, from any thread. Closing it again, or in a forked process, does nothing."""
         self._is_closed = True
         if self._process == os.getpid():
             self._source.close()
-            if self._direct is not None and not sys.is_finalizing():  # httpx2 imports something there
+            if self._direct is not None and not sys.is_finalizing():  # httpx2 imports a module in `close`
                 self.response.close()
 
     close_soon = close
@@ -245,8 +249,8 @@ class AsyncBody(_Body):
     """The body of an asynchronous response; the twin of `Body`.
 
     Attributes:
-        event_loop: The one that reads it.
-        read: Waits for the next bytes; gives `b""` at the end. A read that was cancelled may be repeated.
+        event_loop: The event loop that reads the body.
+        read: Waits for the next bytes. Returns `b""` at the end. You can read again after a cancelled read.
     """
 
     _httpx_body = _AsyncHTTPXBody
@@ -258,11 +262,11 @@ class AsyncBody(_Body):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the reading has ended, or its event loop has, or what it belongs to has been closed."""
+        """Whether the body or its owner has been closed, or its event loop has ended."""
         return super().is_closed or self.event_loop.has_ended
 
     async def read_response(self, timeout: float | None) -> httpx2.Response:
-        """Do as `Body.read_response` does."""
+        """Read a response that is not a stream, as `Body.read_response` does."""
         self.set_timeout(timeout)
         content, deadline = bytearray(), self.owner.clock.monotonic() + (math.inf if timeout is None else timeout)
         with contextlib.suppress(httpx2.RequestError):

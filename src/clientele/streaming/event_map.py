@@ -24,19 +24,27 @@ from .sse import ServerSentEvent, text_event
 DecodeEvent: TypeAlias = Callable[[ServerSentEvent[bytes]], Any]
 
 SKIPPED: Any = object()
-"""What decoding gives for an event that is to be skipped."""
+"""What `decode` returns for an event to skip."""
 
 _EVERY_OTHER = "*"
-_MAX_LOGGED_NAMES = 1000  # of those not listed; that is enough
-_MADE_OF_RESPONSES = (HTTPStatusError.__init__, UnexpectedContentType.__init__)
+_MAX_LOGGED_NAMES = 1000  # bounds the memory that unlisted names take
+_TAKE_RESPONSES = (HTTPStatusError.__init__, UnexpectedContentType.__init__)
 
 logger = logging.getLogger("clientele")
 
 
 class EventMap:
-    """How the events of each name are handled; a `TypeError` where `entries` is no such mapping, or none is a type.
+    """How the events of each name are handled.
 
-    `logged_names` collects the unlisted names that have been logged; `types` are those of its entries that are types.
+    Parameters:
+        entries: Event names, each with a type, an exception class or `None`.
+        logged_names: Collects the unlisted names that have been logged. Default: a new set.
+
+    Attributes:
+        types: The entries that are types.
+
+    Raises:
+        TypeError: `entries` is not such a mapping, or has no type.
     """
 
     def __init__(self, entries: Mapping[Any, Any], logged_names: set[str] | None = None) -> None:
@@ -54,7 +62,7 @@ class EventMap:
         self._logged_names = set() if logged_names is None else logged_names
 
     def check(self, data_type: Any, *, item_type: Any) -> None:
-        """Raise `TypeError` unless the types in the map are those of `data_type`, the data of `item_type`'s events."""
+        """Raise `TypeError` unless the map's types match `data_type`, the type of the data in `item_type`."""
         for name, each in self.types.items():
             if not covers(data_type, each):
                 lack = f"which {type_name(item_type)} does not have; add it to the union, or correct the map"
@@ -101,7 +109,7 @@ def _raiser(name: str, exception: type[Exception]) -> DecodeEvent:
 
     if issubclass(exception, StopIteration | StopAsyncIteration):
         problem = "would pass for the stream's end"
-    elif exception.__init__ in _MADE_OF_RESPONSES:
+    elif exception.__init__ in _TAKE_RESPONSES:
         problem = "is made of a response, not of an event"
     elif refusal := refusal_of_one_argument(exception):
         problem = f"cannot be made of an event alone ({refusal}); map a class that takes the event as its one argument"

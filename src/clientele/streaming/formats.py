@@ -18,7 +18,7 @@ from .lines import BrokenText, ChunkParser, JSONLinesParser, LineParser
 from .sse import EventStreamFrame, EventStreamParser
 
 Frame: TypeAlias = EventStreamFrame | BrokenText
-"""What a stream is made of. Bytes are the data of an event that has nothing else, whatever its format."""
+"""One unit of a stream. In every format, plain bytes are an event that has only data."""
 
 FormatName: TypeAlias = Literal["sse", "jsonl", "json-seq", "json", "lines", "bytes"]
 
@@ -28,14 +28,14 @@ _STARTS_OF_EVENT_STREAMS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """One format.
+    """One format of streams.
 
     Attributes:
-        accept: The `Accept` header that asks for it.
-        media_types: Its media types; the first is the usual one. None, if only `stream_format=` can say it.
-        parser: What parses it; it is made with `max_event_size`.
-        encoding: Tells the encoding of a response, which the parser is made with; `None` if that is always UTF-8.
-        suffix: Media types with this suffix are in this format, too (RFC 6838, section 4.2.8).
+        accept: The `Accept` header that requests it.
+        media_types: Its media types, the usual one first. Empty if only `stream_format=` selects it.
+        parser: The parser's class, called with `max_event_size` and, if `encoding` is set, the encoding.
+        encoding: Returns the character encoding of a response. `None` if the format is always UTF-8.
+        suffix: Media types with this suffix have this format, too (RFC 6838, section 4.2.8).
     """
 
     accept: str
@@ -48,7 +48,7 @@ class StreamFormat:
 FORMATS: dict[FormatName, StreamFormat] = {
     "sse": StreamFormat("text/event-stream", ("text/event-stream",), EventStreamParser),
     "jsonl": StreamFormat(
-        # Many servers send JSON Lines as application/json, and some refuse what does not name that.
+        # Many servers send JSON Lines as application/json. Some refuse a request that does not accept it.
         "application/x-ndjson, application/jsonl, application/json;q=0.9, */*;q=0.1",
         (
             "application/x-ndjson",
@@ -68,10 +68,10 @@ FORMATS: dict[FormatName, StreamFormat] = {
     "lines": StreamFormat("text/plain, */*;q=0.1", ("text/plain",), LineParser, text_encoding),
     "bytes": StreamFormat("*/*", (), ChunkParser),
 }
-"""The formats that a stream may be declared to be in, by the names that `stream_format=` takes."""
+"""The formats by the names that `stream_format=` takes."""
 
 JSON_DOCUMENT = StreamFormat("application/json", ("application/json",), JSONDocumentParser, json_encoding)
-"""One document, which a server may answer with in place of a stream if it was asked for either, as those of MCP are."""
+"""A single document. A server may send it in place of a stream if the request accepts both, as MCP's requests do."""
 
 
 @functools.lru_cache
@@ -85,7 +85,7 @@ def format_of(content_type: str) -> StreamFormat | None:
 
 
 def is_requested_document(response: httpx2.Response) -> bool:
-    """Whether the response is a JSON document, and the request named both that and an event stream."""
+    """Whether the response is a JSON document, and the request accepts both JSON and an event stream."""
     is_json = media_type(response.headers.get("Content-Type", "")) == "application/json"
     return is_json and _accepted(response) >= {"application/json", "text/event-stream"}
 
